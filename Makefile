@@ -1,0 +1,50 @@
+# `make` alone lists the targets. Everything lives in .venv and is installed once: a stamp
+# file says for which requirements, and only a change of these installs again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(REQUIREMENTS) | $(BIN)/python
+	@echo "Installing the service and the trainer into $(VENV) (some minutes, once) ..."
+	$(PIP) --editable . --editable './trainer_client[train]'
+	@touch $@
+
+$(VENV)/.dev: $(REQUIREMENTS) | $(BIN)/python
+	@echo "Installing the development tools into $(VENV) (some minutes, once) ..."
+	$(PIP) --editable '.[dev]' --editable './trainer_client[train]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## train a policy on rewards served over HTTP (two minutes on a laptop)
+	$(BIN)/assay-trainer demo
+
+test: check ## run every test (and the checks)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## rewrite the sources as the checks want them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Scorers that learned their rule: the trained reward model and rubric judges."""

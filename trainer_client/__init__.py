@@ -1,0 +1,1 @@
+"""The client of the Assay reward service, and a GRPO trainer that uses it."""

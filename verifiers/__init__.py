@@ -1,0 +1,1 @@
+"""Exact scorers, and the contract that every scorer keeps."""

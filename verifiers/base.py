@@ -1,0 +1,381 @@
+"""The contract that every scorer keeps, and the types that cross the wire.
+
+A `Scorer` turns samples into scores. `Sample` and `Score` are also what the HTTP
+service reads and writes, so nothing is copied between layers.
+
+The one rule that everything else leans on: *the completion's fault is a reward, our
+fault is an error*. A `Score` holds a reward or an error, never both and never neither,
+and the type refuses to exist otherwise. Our faults are raised as one of these:
+
+    ScoringError                 code                    retryable
+    ├── MissingField             missing_field           no
+    ├── InvalidReference         invalid_reference       no
+    ├── DeadlineExceeded         deadline_exceeded       yes
+    ├── ShuttingDown             shutting_down           yes
+    └── InternalError            internal                no, unless told
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+logger = logging.getLogger(__name__)
+
+LaneName = Literal["inline", "cpu"]
+"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang."""
+
+Kind = Literal["verifier", "judge", "composite"]
+
+Outcome = Literal[
+    "correct",
+    "partial",
+    "incorrect",
+    "no_answer",
+    "time_limit",
+    "memory_limit",
+    "output_limit",
+    "runtime_error",
+    "compile_error",
+    "rejected",
+    "judged",
+]
+
+MAX_TEXT_CHARACTERS = 4 * 1024 * 1024
+"""No policy writes four million characters: a request that holds such a string is broken.
+
+Completions have a much lower limit, which is a verdict (`rejected`) and not an error:
+see `Scheduler` in the service.
+"""
+
+MAX_NAME_CHARACTERS = 256
+"""Ids, groups and run names are keys of logs and tables, not texts."""
+
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+ScorerSpec = Name | dict[str, JsonValue]
+"""A scorer's or preset's name, or `{"type": NAME, **parameters}`."""
+
+
+# --- what is scored ---------------------------------------------------------------------
+
+
+class TextPart(BaseModel):
+    """One text part of a multi-part message, as chat APIs write them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"]
+    text: Text
+
+
+class Message(BaseModel):
+    """One chat message. Members that no scorer reads (`tool_calls`, `name` …) are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    role: Name
+    content: Text | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content or ())
+
+
+class AssistantMessage(Message):
+    """A completion in chat form."""
+
+    role: Literal["assistant"]
+
+
+class Sample(BaseModel):
+    """One completion to score, with what is needed to judge it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Name | None = Field(None, description="Echoed. Default: the sample's index.")
+    prompt: Text | list[Message] | None = Field(None, description="What the policy was asked.")
+    completion: Text | AssistantMessage = Field(description="What the policy wrote.")
+    reference: JsonValue = Field(None, description="What is right, in the scorer's own form.")
+    group: Name | None = Field(None, description="The prompt group this sample belongs to.")
+    scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
+    metadata: dict[str, JsonValue] | None = Field(
+        None, description="Kept in the log. No scorer reads it."
+    )
+
+    @property
+    def text(self) -> str:
+        """The completion as plain text."""
+        return self.completion if isinstance(self.completion, str) else self.completion.text
+
+
+# --- what comes back --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreError:
+    """Why a sample could not be scored: our fault, or the reference's, never the policy's."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerIdentity:
+    """Scores with equal digests of equal samples are comparable."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Score:
+    """A reward xor an error, and how it came about.
+
+    Scorers set the upper half. `id`, `scorer` and `elapsed_ms` are stamped by whoever
+    runs the scorer.
+
+    Raises:
+        ValueError: reward and error are both set or both missing, or the reward is NaN
+            or infinite.
+    """
+
+    id: str = ""
+    reward: float | None = None
+    error: ScoreError | None = None
+    outcome: Outcome | None = None
+    answer: str | None = None
+    components: dict[str, float] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    scorer: ScorerIdentity | None = None
+    elapsed_ms: float = 0.0
+    cached: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.reward is None) == (self.error is None):
+            raise ValueError("a score has either a reward or an error")
+        if self.reward is not None and not math.isfinite(self.reward):
+            raise ValueError(f"a reward is a finite number, not {self.reward!r}")
+
+    @classmethod
+    def failed(cls, error: ScoringError) -> Score:
+        return cls(error=ScoreError(error.code, str(error), error.retryable))
+
+
+# --- what goes wrong --------------------------------------------------------------------
+
+
+class ScoringError(Exception):
+    """This sample could not be scored. Becomes `Score.error`, never a reward."""
+
+    code: ClassVar[str] = "internal"
+    retryable: bool = False
+
+
+class MissingField(ScoringError):
+    """The scorer needs a field that the sample leaves out."""
+
+    code = "missing_field"
+
+
+class InvalidReference(ScoringError):
+    """The reference cannot be used by this scorer."""
+
+    code = "invalid_reference"
+
+
+class DeadlineExceeded(ScoringError):
+    """The request's deadline passed before this sample was scored."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
+class ShuttingDown(ScoringError):
+    """The service stopped before this sample was scored."""
+
+    code = "shutting_down"
+    retryable = True
+
+
+class InternalError(ScoringError):
+    """Something of ours broke. The message says what, without its insides."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+# --- who scores -------------------------------------------------------------------------
+
+
+class Parameters(BaseModel):
+    """A scorer's parameters. Unknown ones are refused, so a typo is never a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=Parameters)
+
+Run = Callable[["Scorer[Any]", Sequence[Sample]], Awaitable[list[Score]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a scorer made of other scorers needs from whoever hosts it."""
+
+    build: Callable[[ScorerSpec], Scorer[Any]]
+    run: Run
+    """Scores on the lane where the given scorer belongs."""
+
+
+async def run_here(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
+    """The simplest `Run`: no lanes, no processes."""
+    return await scorer.score(samples)
+
+
+class Scorer(ABC, Generic[P]):
+    """Turns a batch of samples into scores of the same length and order.
+
+    Subclasses declare the class variables below and implement `score`. The first line of
+    a scorer's docstring says what it rewards; it is what `GET /v1/scorers` shows.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    """Bumped whenever any sample's reward may change."""
+    kind: ClassVar[Kind] = "verifier"
+    lane: ClassVar[LaneName] = "inline"
+    parameters_type: ClassVar[type[Parameters]] = Parameters
+    reference_type: ClassVar[Any] = None
+    """The type of reference it takes; None where it reads none."""
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Fields of `Sample` that must be present: any of "prompt", "reference"."""
+    example: ClassVar[Mapping[str, Any]]
+    """A sample (its `scorer` included) that earns the highest reward."""
+
+    def __init__(self, parameters: P) -> None:
+        self.parameters = parameters
+
+    @classmethod
+    def create(cls, parameters: P, services: Services) -> Self:
+        """Builds the scorer. Composites override this to build their parts."""
+        return cls(parameters)
+
+    @abstractmethod
+    async def score(self, samples: Sequence[Sample]) -> list[Score]:
+        """Scores `samples`: same length, same order. Raises only on bugs of our own."""
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Lowest and highest reward under these parameters."""
+        return (0.0, 1.0)
+
+    @property
+    def deterministic(self) -> bool:
+        """The same sample always earns the same reward."""
+        return True
+
+    def demand(self) -> Counter[LaneName]:
+        """How many places one sample takes in each lane, parts included."""
+        return Counter({self.lane: 1})
+
+    def ingredients(self) -> Iterable[Any]:
+        """All that decides a reward beside name and version, as JSON values."""
+        yield self.parameters.model_dump(mode="json")
+
+    @cached_property
+    def identity(self) -> ScorerIdentity:
+        content = json.dumps([self.name, self.version, *self.ingredients()], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return ScorerIdentity(self.name, self.version, digest)
+
+    def lowest(self, outcome: Outcome, **details: Any) -> Score:
+        """The bottom of the range: what a completion at fault earns."""
+        return Score(reward=self.reward_range[0], outcome=outcome, details=details)
+
+    def reference_of(self, sample: Sample) -> Any:
+        """The sample's reference as `reference_type`.
+
+        Raises:
+            InvalidReference: it is of another type.
+        """
+        try:
+            return self._reference_adapter().validate_python(sample.reference)
+        except ValidationError as error:
+            raise InvalidReference(first_fault("reference", error)) from None
+
+    @classmethod
+    @cache
+    def _reference_adapter(cls) -> TypeAdapter[Any]:
+        return TypeAdapter(cls.reference_type, config=ConfigDict(strict=True))
+
+    @classmethod
+    def reference_schema(cls) -> dict[str, Any] | None:
+        return None if cls.reference_type is None else cls._reference_adapter().json_schema()
+
+    def missing(self, sample: Sample) -> list[str]:
+        """The required fields that `sample` leaves out."""
+        return [name for name in sorted(self.requires) if getattr(sample, name) is None]
+
+
+class Verifier(Scorer[P]):
+    """A pure rule: implement `score_one`, a function of one sample, and nothing else."""
+
+    @abstractmethod
+    def score_one(self, sample: Sample) -> Score:
+        """Scores one sample.
+
+        Raises:
+            ScoringError: the sample cannot be scored through no fault of the completion.
+        """
+
+    def attempt(self, sample: Sample, *, memory_is_capped: bool = False) -> Score:
+        """`score_one`, timed, with whatever it raises turned into an error.
+
+        Running out of memory is the completion's fault only where each task has its own
+        cap; elsewhere it is the machine's.
+        """
+        started = time.perf_counter()
+        try:
+            if missing := self.missing(sample):
+                raise MissingField(f"{self.name} needs {' and '.join(missing)}")
+            score = self.score_one(sample)
+        except ScoringError as error:
+            score = Score.failed(error)
+        except MemoryError:
+            score = (
+                self.lowest("memory_limit")
+                if memory_is_capped
+                else Score.failed(InternalError("out of memory", retryable=True))
+            )
+        except Exception:
+            logger.exception("%s failed on sample %r", self.name, sample.id)
+            score = Score.failed(InternalError(f"{self.name} failed on this sample"))
+        score.elapsed_ms = round((time.perf_counter() - started) * 1000, 4)
+        return score
+
+    async def score(self, samples: Sequence[Sample]) -> list[Score]:
+        return [self.attempt(sample) for sample in samples]
+
+
+def first_fault(where: str, error: ValidationError) -> str:
+    """The first complaint of a validation error as one sentence, without the input."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    path = ".".join([where, *map(str, fault["loc"])])
+    return f"{path}: {fault['msg']}"

@@ -1,0 +1,98 @@
+"""Finds the answer inside a completion. Pure, linear-time, and never raises.
+
+Completions are hostile text: they flood, nest, leave things open and write the delimiters
+themselves. So nothing here backtracks, and what is ambiguous yields None.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+AnswerFrom = Literal["completion", "final", "boxed", "fenced"]
+"""Where an answer is read: the whole completion; what follows the reasoning; the last
+`\\boxed{…}` after the reasoning; the last fenced code block after the reasoning, or all of
+it where there is none."""
+
+REASONING_TAG = "think"
+
+BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
+
+
+def strip_reasoning(text: str, tag: str = REASONING_TAG) -> str | None:
+    """What follows the last `</think>`, or all of it where there is no reasoning.
+
+    A closing tag without an opening one counts, since chat templates often write the
+    opening tag into the prompt. None where reasoning was opened and never closed: the
+    policy was cut off before it answered.
+    """
+    closing = f"</{tag}>"
+    end = text.rfind(closing)
+    final = text if end < 0 else text[end + len(closing) :]
+    return None if f"<{tag}>" in final else final
+
+
+def boxed_contents(text: str) -> list[str]:
+    """The contents of every outermost balanced `\\boxed{…}` or `\\fbox{…}`, in order.
+
+    Braces escaped by a backslash do not count. A box left open ends the scan.
+    """
+    contents = []
+    position = 0
+    while match := BOX.search(text, position):
+        end = closing_brace(text, match.end())
+        if end is None:
+            break
+        contents.append(text[match.end() : end])
+        position = end + 1
+    return contents
+
+
+def closing_brace(text: str, start: int) -> int | None:
+    """The index of the brace that closes the one just before `start`."""
+    depth = 1
+    position = start
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            position += 2
+            continue
+        if character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                return position
+        position += 1
+    return None
+
+
+def fenced_blocks(text: str) -> list[str]:
+    """The contents of every closed fenced code block, as CommonMark reads them.
+
+    A fence is closed by one of the same character, at least as long, with nothing after it.
+    """
+    blocks = []
+    opening: re.Match[str] | None = None
+    for fence in FENCE.finditer(text):
+        if opening is None:
+            opening = fence
+        elif fence[1].startswith(opening[1]) and not fence[2].strip():
+            blocks.append(text[opening.end() + 1 : fence.start()])
+            opening = None
+    return blocks
+
+
+def answer_in(text: str, source: AnswerFrom) -> str | None:
+    """The answer that `text` gives, or None where it gives none."""
+    if source == "completion":
+        return text
+    final = strip_reasoning(text)
+    if final is None or source == "final":
+        return final
+    if source == "boxed":
+        boxes = boxed_contents(final)
+        return boxes[-1] if boxes else None
+    blocks = fenced_blocks(final)
+    return blocks[-1] if blocks else final
