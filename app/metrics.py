@@ -11,6 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from app.scheduler import Job, Lane
+from verifiers.base import Score
 
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -47,13 +48,11 @@ class Metrics:
 
     def job(self, job: Job) -> None:
         """Counts the scores of a finished job."""
-        tally = Tally(
-            (score.scorer.name, score.error.code if score.error else score.outcome or "none")
-            for score in job.scores
-            if score is not None and score.scorer is not None
-        )
-        for (scorer, outcome), count in tally.items():
-            self._scores.labels(scorer, outcome).inc(count)
+        for batch in job.batches:
+            scores = [score for index in batch.indices if (score := job.scores[index])]
+            tally: Tally[str] = Tally([score.outcome or outcome_of(score) for score in scores])
+            for outcome, count in tally.items():
+                self._scores.labels(batch.scorer.name, outcome).inc(count)
 
     def watch(self, lanes: Iterable[Lane]) -> None:
         """Shows how full the lanes are, read when asked."""
@@ -61,6 +60,11 @@ class Metrics:
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
+
+
+def outcome_of(score: Score) -> str:
+    """The label of a score without an outcome: its error's code."""
+    return score.error.code if score.error else "none"
 
 
 class LaneCollector(Collector):

@@ -41,6 +41,10 @@ RETRY_AFTER_S = 1
 """What a full lane tells its callers: most queues drain within a second."""
 
 
+MAX_UTF8_BYTES = 4
+"""Of one code point: a short text need not be encoded to be known short."""
+
+
 class QueueFull(Exception):
     """A lane has no room for this request now."""
 
@@ -68,6 +72,7 @@ class Job:
         self.samples = samples
         self.scores: list[Score | None] = [None] * len(samples)
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.batches: list[Batch] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self._open = len(samples)
         self._on_score = on_score
@@ -190,7 +195,7 @@ class Scheduler:
         self.draining = False
         self._max_completion_bytes = max_completion_bytes
         self._on_finished = on_finished
-        self._jobs: dict[Job, list[Batch]] = {}
+        self._jobs: set[Job] = set()
 
     async def start(self) -> None:
         for lane in self.lanes.values():
@@ -253,23 +258,17 @@ class Scheduler:
         on_score: OnScore | None = None,
     ) -> Job:
         job = Job(samples, on_score)
-        indices: dict[AnyScorer, list[int]] = {}
-        for index, scorer in enumerate(scorers):
-            if exceeds(samples[index].text, self._max_completion_bytes):
-                limit = self._max_completion_bytes
-                job.settle(index, scorer, scorer.lowest("rejected", completion_limit_bytes=limit))
-            else:
-                indices.setdefault(scorer, []).append(index)
-        batches = [Batch(job, scorer, where) for scorer, where in indices.items()]
-        self._jobs[job] = batches
+        self._jobs.add(job)
         for name, count in demand.items():
             self.lanes[name].pending += count
         if deadline_s is not None:
             error = DeadlineExceeded(f"not scored within {deadline_s:g} s")
             timer = asyncio.get_running_loop().call_later(deadline_s, self._abandon, job, error)
             job.finished.add_done_callback(lambda _: timer.cancel())
-        for batch in batches:
+        for scorer, indices in positions(scorers).items():
+            batch = Batch(job, scorer, indices)
             task = asyncio.create_task(self._run(batch))
+            job.batches.append(batch)
             job.tasks.add(task)
             task.add_done_callback(job.tasks.discard)
         job.finished.add_done_callback(lambda _: self._forget(job, demand))
@@ -278,7 +277,9 @@ class Scheduler:
     async def _run(self, batch: Batch) -> None:
         """Runs a batch on its lane; whatever happens, no sample of it stays open."""
         try:
-            await self.lanes[batch.scorer.lane].run(batch)
+            acceptable = self._reject_floods(batch)
+            if acceptable.samples:
+                await self.lanes[batch.scorer.lane].run(acceptable)
             batch.settle_rest(InternalError(f"{batch.scorer.name} gave no score"))
         except ScoringError as error:
             batch.settle_rest(error)
@@ -288,22 +289,43 @@ class Scheduler:
         finally:
             batch.settle_rest(InternalError("the caller left", retryable=True))
 
+    def _reject_floods(self, batch: Batch) -> Batch:
+        """Settles completions over the size limit, and returns the batch of the others.
+
+        Checked once here for every scorer, so that none has to fear a megabyte of text.
+        """
+        limit = self._max_completion_bytes
+        texts = [sample.text for sample in batch.samples]
+        if max(map(len, texts)) * MAX_UTF8_BYTES <= limit:
+            return batch
+        kept = []
+        for position, text in enumerate(texts):
+            if len(text.encode()) <= limit:
+                kept.append(batch.indices[position])
+            else:
+                lowest = batch.scorer.lowest("rejected", completion_limit_bytes=limit)
+                batch.settle(position, lowest)
+        return Batch(batch.job, batch.scorer, kept)
+
     def _abandon(self, job: Job, error: ScoringError) -> None:
         """Fails what is open of a job, and stops what runs for it."""
-        for batch in self._jobs.get(job, ()):
+        for batch in job.batches:
             batch.settle_rest(error)
         job.cancel()
 
     def _forget(self, job: Job, demand: Counter[LaneName]) -> None:
-        del self._jobs[job]
+        self._jobs.discard(job)
         for name, count in demand.items():
             self.lanes[name].pending -= count
         if self._on_finished is not None:
             self._on_finished(job)
 
 
-def exceeds(text: str, limit_bytes: int) -> bool:
-    """Whether `text` takes more than `limit_bytes` in UTF-8, encoding only near the limit."""
-    if len(text) > limit_bytes:
-        return True
-    return len(text) * 4 > limit_bytes and len(text.encode()) > limit_bytes
+def positions(scorers: Sequence[AnyScorer]) -> dict[AnyScorer, Sequence[int]]:
+    """Where each scorer is used. Nearly always one scorer is used everywhere."""
+    if len(set(scorers)) == 1:
+        return {scorers[0]: range(len(scorers))}
+    indices: dict[AnyScorer, list[int]] = {}
+    for index, scorer in enumerate(scorers):
+        indices.setdefault(scorer, []).append(index)
+    return dict(indices)

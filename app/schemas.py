@@ -39,17 +39,19 @@ class ScoreRequest(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _name_the_samples(self) -> Self:
-        """Gives every sample an id, and refuses two that are alike."""
-        seen: set[str] = set()
-        for index, sample in enumerate(self.samples):
-            if sample.id is None:
-                sample.id = str(index)
-            if sample.id in seen:
-                raise fault("another sample has this id", "samples", index, "id")
-            seen.add(sample.id)
-            if self.scorer is None and sample.scorer is None:
-                raise fault("neither sample nor request names one", "samples", index, "scorer")
+    def _check_samples(self) -> Self:
+        """Every sample has a scorer, and an id of its own (its index, where it has none)."""
+        if any(sample.id is not None for sample in self.samples):
+            seen: set[str] = set()
+            for index, sample in enumerate(self.samples):
+                identifier = sample.id or str(index)
+                if identifier in seen:
+                    raise fault("another sample has this id", "samples", index, "id")
+                seen.add(identifier)
+        if self.scorer is None:
+            for index, sample in enumerate(self.samples):
+                if sample.scorer is None:
+                    raise fault("neither sample nor request names one", "samples", index, "scorer")
         return self
 
 

@@ -27,6 +27,8 @@ def strip_reasoning(text: str, tag: str = REASONING_TAG) -> str | None:
     opening tag into the prompt. None where reasoning was opened and never closed: the
     policy was cut off before it answered.
     """
+    if "<" not in text:
+        return text
     closing = f"</{tag}>"
     end = text.rfind(closing)
     final = text if end < 0 else text[end + len(closing) :]

@@ -54,7 +54,7 @@ class StringReversal(Verifier[StringReversalParameters]):
     version = "1"
     parameters_type = StringReversalParameters
     reference_type = str
-    requires = frozenset({"reference"})
+    requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Reverse: Hello, World",
         "completion": "dlroW ,olleH",

@@ -84,7 +84,7 @@ def describe(registry: Registry, name: str) -> ScorerDescription:
         lane=scorer_type.lane,
         reward_range=scorer.reward_range,
         deterministic=scorer.deterministic,
-        requires=sorted(scorer_type.requires),
+        requires=list(scorer_type.requires),
         parameters_schema=scorer_type.parameters_type.model_json_schema(),
         reference_schema=scorer_type.reference_schema(),
         example=dict(scorer_type.example),
