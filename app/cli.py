@@ -235,3 +235,7 @@ def scorers_table(registry: Registry) -> Table:
     for name, spec in sorted(registry.presets.items()):
         table.add_row(name, "preset", json.dumps(spec))
     return table
+
+
+if __name__ == "__main__":
+    main()

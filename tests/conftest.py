@@ -1,0 +1,14 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    """Tests see the settings they make, not those of the shell that runs them."""
+    for name in [name for name in os.environ if name.startswith("ASSAY_")]:
+        del os.environ[name]
