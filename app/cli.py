@@ -53,6 +53,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")
     ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error. [default: info]")
+    ] = None,
     config: ConfigOption = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve other machines without API keys.")
@@ -67,7 +70,9 @@ def serve(
     from app.server import serve as serve_app
 
     try:
-        settings = load_settings(config, host=host, port=port, insecure=insecure or None)
+        settings = load_settings(
+            config, host=host, port=port, log_level=log_level, insecure=insecure or None
+        )
         if settings.exposed:
             raise SettingsError(
                 f"{settings.host} is reachable from other machines and no API key is set. "

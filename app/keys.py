@@ -1,4 +1,4 @@
-"""`Authorization: Bearer KEY`, wherever keys are configured."""
+"""`Authorization: Bearer KEY`, where keys are configured."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ BEARER = HTTPBearer(auto_error=False, description="One of the service's API keys
 
 
 def key_check(settings: Settings) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets only known keys pass, or everyone where there are none."""
+    """A dependency that lets only known keys pass."""
     accepted = [key.get_secret_value().encode() for key in settings.api_keys]
 
     async def check(
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     ) -> None:
-        if not accepted:
-            return
         if given is None:
             raise MissingKey(
                 "send the header Authorization: Bearer KEY",

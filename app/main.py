@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.scheduler = scheduler
-    guarded = [Depends(key_check(settings))]
+    guarded = [Depends(key_check(settings))] if settings.api_keys else []
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
