@@ -41,8 +41,12 @@ CONNECT_TIMEOUT_S = 5.0
 PROBE_TIMEOUT_S = 5.0
 """A service that cannot say at once that it is ready is not."""
 
-DEADLINE_MARGIN_S = 5.0
-"""How long after its deadline a reply may still be on the way."""
+DEADLINE_SHARE = 0.9
+"""How much of the time that we wait for a reply the service has to score in. It must stop
+first: a reply that says which samples are unfinished keeps the others."""
+
+MAX_DEADLINE_S = 3_600.0
+"""The longest that the service accepts."""
 
 KEEPALIVE_S = 4.0
 """Shorter than the five seconds after which uvicorn closes an idle connection."""
@@ -61,8 +65,8 @@ class AsyncRewardClient:
         api_key: sent as `Authorization: Bearer`.
         batch_size: most samples in one request.
         concurrency: most requests in flight, over all calls of this client.
-        request_timeout_s: how long one reply may take, to its last byte; longer where a call's
-            deadline is.
+        request_timeout_s: how long one reply may take, to its last byte. Longer for calls
+            whose deadline needs it.
         max_outage_s: how long a request that failed is tried again without an answer. A 429
             does not count while other requests are answered: the service is alive, and busy.
         on_outage: told when the service stops answering and when it answers again, from the
@@ -151,8 +155,9 @@ class AsyncRewardClient:
                 gets its index; ids are unique within a call.
             scorer: a name, or `{"type": NAME, **parameters}`.
             run: groups these scores in the service's log.
-            deadline_s: what each request may take in the service. Samples that are
-                unfinished then come back with the error `deadline_exceeded`.
+            deadline_s: what each request may take in the service, by default most of
+                `request_timeout_s`. Samples that are unfinished then come back with the
+                error `deadline_exceeded`.
 
         Raises:
             InvalidRequest: a sample cannot be sent. Nothing was.
@@ -161,12 +166,22 @@ class AsyncRewardClient:
             ProtocolError: a reply breaks the contract.
             ClientClosed: the client is closed, or was meanwhile.
         """
-        return await self.score_batches(
-            batches_of(samples, scorer, run, deadline_s, batch_size=self.batch_size)
-        )
+        return await self.score_batches(self.batches(samples, scorer, run, deadline_s))
+
+    def batches(
+        self,
+        samples: Sequence[Mapping[str, Any]],
+        scorer: Spec,
+        run: str | None,
+        deadline_s: float | None,
+    ) -> list[Batch]:
+        """The samples encoded, ready for `score_batches`. Arguments as for `score`."""
+        if deadline_s is None:
+            deadline_s = min(MAX_DEADLINE_S, self.request_timeout_s * DEADLINE_SHARE)
+        return batches_of(samples, scorer, run, deadline_s, batch_size=self.batch_size)
 
     async def score_batches(self, batches: Iterable[Batch]) -> list[Score]:
-        """`score` of samples that are encoded already."""
+        """Scores what `batches` encoded."""
         scored = await self._together([self._score_batch(batch) for batch in batches])
         return list(itertools.chain.from_iterable(scored))
 
@@ -220,9 +235,7 @@ class AsyncRewardClient:
 
     async def _post(self, batch: Batch) -> list[Score]:
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
-        timeout_s = self.request_timeout_s
-        if batch.deadline_s is not None:
-            timeout_s = max(timeout_s, batch.deadline_s + DEADLINE_MARGIN_S)
+        timeout_s = max(self.request_timeout_s, batch.deadline_s / DEADLINE_SHARE)
         async with self._slots:
             request = self._http.build_request(
                 "POST", "/v1/score", content=batch.body(), headers=headers

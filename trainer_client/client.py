@@ -17,7 +17,7 @@ import httpx
 from trainer_client.async_client import CLOSE_TIMEOUT_S, AsyncRewardClient
 from trainer_client.errors import ClientClosed
 from trainer_client.types import Outage, Retry, Score
-from trainer_client.wire import Spec, batches_of
+from trainer_client.wire import Spec
 
 __all__ = ["AsyncRewardClient", "RewardClient"]
 
@@ -100,9 +100,8 @@ class RewardClient:
         Raises:
             InvalidRequest: a sample cannot be sent.
         """
-        core = self._core
-        batches = batches_of(samples, scorer, run, deadline_s, batch_size=core.batch_size)
-        return self._start(core.score_batches, batches)
+        batches = self._core.batches(samples, scorer, run, deadline_s)
+        return self._start(self._core.score_batches, batches)
 
     def scorers(self) -> list[dict[str, Any]]:
         """See `AsyncRewardClient.scorers`."""

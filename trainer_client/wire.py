@@ -45,7 +45,7 @@ class Batch:
     """All but the samples, without the closing brace."""
     ids: tuple[str, ...]
     samples: tuple[bytes, ...]
-    deadline_s: float | None
+    deadline_s: float
 
     def body(self) -> bytes:
         return self.head + b',"samples":[' + b",".join(self.samples) + b"]}"
@@ -61,7 +61,7 @@ def batches_of(
     samples: Sequence[Mapping[str, Any]],
     scorer: Spec,
     run: str | None,
-    deadline_s: float | None,
+    deadline_s: float,
     *,
     batch_size: int,
 ) -> list[Batch]:
@@ -71,8 +71,8 @@ def batches_of(
         InvalidRequest: a value is not JSON (NaN, a lone surrogate, an object of another
             kind), an id is not a string, or two samples share one.
     """
-    options = {"scorer": scorer, "run": run, "deadline_s": deadline_s}
-    head = encoded({k: v for k, v in options.items() if v is not None}, "the request")[:-1]
+    options = {"scorer": scorer, "deadline_s": deadline_s} | ({"run": run} if run else {})
+    head = encoded(options, "the request")[:-1]
     ids = ids_of(samples)
     items = [
         encoded({**sample, "id": name}, f"sample {name!r}")
@@ -231,7 +231,7 @@ def failure_in(
         return ProtocolError(f"status {status} came where 200 belongs")
     problem = problem_in(response)
     code = str(problem.get("code") or f"http_{status}")
-    detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
+    detail = str(problem.get("detail") or problem.get("title") or reprlib.repr(response.text))
     retryable = problem.get("retryable")
     if retryable is True or (retryable is None and status in RETRYABLE_STATUSES):
         wait_s = retry_after_s(response.headers)

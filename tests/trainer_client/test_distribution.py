@@ -40,7 +40,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
 
 def test_the_wheel_holds_the_whole_of_trainer_client_and_nothing_else(wheel: zipfile.Path) -> None:
     names = {name for name in wheel.root.namelist() if ".dist-info/" not in name}
-    modules = {f"trainer_client/{path.relative_to(SOURCE)}" for path in SOURCE.rglob("*.py")}
+    paths = [path.relative_to(SOURCE) for path in SOURCE.rglob("*.py")]
+    modules = {f"trainer_client/{path}" for path in paths if path.parts[0] != "build"}
     assert {name.split("/")[0] for name in names} == {"trainer_client"}
     assert "trainer_client/py.typed" in names
     assert modules <= names

@@ -48,7 +48,7 @@ def test_a_sample_that_cannot_be_sent_is_named_and_nothing_is_sent(
 
 def test_a_scorer_that_cannot_be_sent_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="the request is not JSON"):
-        batches_of([{}], {"type": "x", "weight": float("inf")}, None, None, batch_size=1)
+        batches_of([{}], {"type": "x", "weight": float("inf")}, None, 1.0, batch_size=1)
 
 
 @given(
