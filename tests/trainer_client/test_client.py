@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -298,6 +300,18 @@ def test_cancelling_the_future_cancels_the_requests_in_flight() -> None:
         assert rewards(client.score(samples(2), "number")) == numbers(2)
 
 
+def test_an_interrupted_caller_cancels_its_requests() -> None:
+    def interrupt(server: ScriptedServer) -> None:
+        server.begun.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ScriptedServer([hang]) as server, client_of(server) as client:
+        threading.Thread(target=interrupt, args=(server,)).start()
+        with pytest.raises(KeyboardInterrupt):
+            client.score(samples(1), "number")
+        assert server.client_left.wait(10)
+
+
 def test_cancelling_the_call_cancels_the_requests_in_flight() -> None:
     async def main(server: ScriptedServer) -> None:
         async with AsyncRewardClient(server.url, batch_size=1, retry=QUICK) as client:
@@ -347,8 +361,11 @@ def test_closing_ends_calls_in_flight_with_a_word() -> None:
 def test_closing_while_the_service_is_gone_ends_at_once() -> None:
     with ScriptedServer() as server:
         url = server.url
-    client = RewardClient(url, retry=Retry(base_s=3_600, max_s=3_600))
+    begun = threading.Event()
+    slow = Retry(base_s=3_600, max_s=3_600)
+    client = RewardClient(url, retry=slow, on_outage=lambda _: begun.set())
     future = client.submit(samples(1), "number")
+    assert begun.wait(10)
     client.close()
     with pytest.raises(ClientClosed):
         future.result(10)

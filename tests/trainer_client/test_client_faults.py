@@ -214,12 +214,12 @@ def with_member(name: str, value: Any) -> Callable[[list[dict[str, Any]]], None]
     return lambda items: items[0].update({name: value})
 
 
-def raw(change: Callable[[bytes], bytes]) -> Act:
+def raw(change: Callable[[bytes], bytes], media_type: str = "application/json") -> Act:
     """The honest body, changed byte by byte."""
 
     async def act(request: Received, writer: asyncio.StreamWriter) -> None:
         body = change(envelope(honest_scores(request)))
-        await reply(200, body, "application/json")(request, writer)
+        await reply(200, body, media_type)(request, writer)
 
     return act
 
@@ -240,7 +240,7 @@ BROKEN: dict[str, Act] = {
     "-Infinity": raw(lambda body: body.replace(b'"reward": 0.0', b'"reward": -Infinity')),
     "an infinity in disguise": raw(lambda body: body.replace(b": 0.0", b": 1e999", 1)),
     "an integer beyond floats": raw(lambda body: body.replace(b": 0.0", b": 1" + b"0" * 400, 1)),
-    "NaN among the details": raw(lambda body: body.replace(b'"details": {}', b'"details": NaN')),
+    "NaN among the details": raw(lambda b: b.replace(b'"details": {}', b'"details": {"x": NaN}')),
     "a reward in words": scores(with_member("reward", "1.0")),
     "a reward that is true": scores(with_member("reward", True)),
     "an error in words": scores(lambda items: items[0].update(reward=None, error="failed")),
@@ -257,7 +257,7 @@ BROKEN: dict[str, Act] = {
     "a list": raw(lambda _: b"[]"),
     "no member scores": raw(lambda _: b'{"results": []}'),
     "HTML": reply(200, b"<h1>Welcome</h1>", "text/html"),
-    "JSON declared as text": reply(200, b"{}", "text/plain"),
+    "JSON declared as text": raw(lambda body: body, media_type="text/plain"),
     "gzip that is none": reply(200, b"nope", "application/json", content_encoding="gzip"),
     "no content": reply(204),
 }
