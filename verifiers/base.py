@@ -26,7 +26,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
@@ -221,6 +221,28 @@ class InternalError(ScoringError):
         self.retryable = retryable
 
 
+class SpecError(ValueError):
+    """A scorer spec that cannot be used.
+
+    `faults` holds (path, message) pairs; a path is a tuple as in pydantic's `loc`.
+    """
+
+    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{'.'.join(map(str, path))}: {message}" if path else message
+            for path, message in self.faults
+        )
+
+    def below(self, *path: str | int) -> Self:
+        """The same complaint about a spec that lies at `path` inside another."""
+        self.faults = [((*path, *inner), message) for inner, message in self.faults]
+        return self
+
+
 # --- who scores -------------------------------------------------------------------------
 
 
@@ -324,7 +346,7 @@ class Scorer(ABC, Generic[P]):
 
     @cached_property
     def _parse_reference(self) -> Callable[[JsonValue], Any]:
-        return TypeAdapter(self.reference_type, config=ConfigDict(strict=True)).validate_python
+        return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
 
     @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:

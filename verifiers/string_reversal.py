@@ -19,8 +19,15 @@ from verifiers.extract import AnswerFrom, answer_in
 Unit = Literal["character", "codepoint", "word"]
 Partial = Literal["none", "prefix", "position", "edit"]
 
-GRAPHEME_CLUSTER = regex.compile(r"\X")
-"""Extended grapheme clusters: what a reader calls a character (Unicode UAX #29)."""
+GRAPHEME_CLUSTER = regex.compile(
+    r"[\U0001F1E6-\U0001F1FF]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
+)
+r"""Extended grapheme clusters: what a reader calls a character (Unicode UAX #29).
+
+Flags, which are pairs of regional indicators, are spelled out: to know whether one may end
+a cluster, `\X` counts all of those before it, and so squares the length of a row of flags
+(two minutes for 256 KiB of them).
+"""
 
 MAX_UNITS = 16_384
 """Edit distance is quadratic; at this length it still takes milliseconds."""
@@ -75,7 +82,9 @@ class StringReversal(Verifier[StringReversalParameters]):
             answer, target = answer.strip(), target.strip()
         if answer == target:
             return Score(reward=1.0, outcome="correct", answer=answer)
-        if options.partial == "none" or not answer:
+        if not answer:
+            return self.lowest("no_answer")
+        if options.partial == "none":
             return Score(reward=0.0, outcome="incorrect", answer=answer)
         credit = self.credit(answer, target)
         if credit is None:
