@@ -23,9 +23,23 @@ from verifiers.base import (
     SpecError,
     run_here,
 )
+from verifiers.exact_match import ExactMatch
+from verifiers.format import Format
+from verifiers.json_schema import JsonSchema
+from verifiers.length import Length
+from verifiers.regular_expression import Regex
+from verifiers.repetition import Repetition
 from verifiers.string_reversal import StringReversal
 
-BUILT_IN: tuple[type[Scorer[Any]], ...] = (StringReversal,)
+BUILT_IN: tuple[type[Scorer[Any]], ...] = (
+    StringReversal,
+    ExactMatch,
+    Regex,
+    JsonSchema,
+    Format,
+    Length,
+    Repetition,
+)
 
 ENTRY_POINT_GROUP = "assay.scorers"
 
