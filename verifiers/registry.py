@@ -30,6 +30,7 @@ from verifiers.length import Length
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
 from verifiers.string_reversal import StringReversal
+from verifiers.weighted import Weighted
 
 BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     StringReversal,
@@ -39,6 +40,7 @@ BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     Format,
     Length,
     Repetition,
+    Weighted,
 )
 
 ENTRY_POINT_GROUP = "assay.scorers"
