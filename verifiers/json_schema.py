@@ -2,7 +2,7 @@
 
 What counts as JSON is RFC 8259, and where that leaves readers free to disagree, the answer
 is refused: no NaN or Infinity, no number that a double cannot hold, no key twice in one
-object, no byte order mark, and at most `MAX_NESTING` levels.
+object, no byte order mark, and at most `MAX_ANSWER_NESTING` levels.
 
 In the schema, `format` is an annotation, as Draft 2020-12 has it by default, and checks
 nothing. A `$ref` reaches the schema itself and no further: nothing is fetched.
@@ -23,7 +23,15 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from verifiers.base import InvalidReference, MissingField, Parameters, Sample, Score, Verifier
+from verifiers.base import (
+    InvalidReference,
+    MissingField,
+    Parameters,
+    Sample,
+    Score,
+    Verifier,
+    nesting,
+)
 from verifiers.extract import AnswerFrom, answer_in
 
 Schema = bool | dict[str, JsonValue]
@@ -33,7 +41,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMA_CHARACTERS = 65_536
 """Of the schema as JSON. Scorers are kept ready, and so are their schemas."""
 
-MAX_NESTING = 64
+MAX_ANSWER_NESTING = 64
 """Levels of an answer. The validator recurses, some ten Python frames a level."""
 
 BLAMELESS_NESTING = 16
@@ -148,20 +156,6 @@ def integer(digits: str) -> int:
     return int(digits)
 
 
-def nesting(value: Any) -> int:
-    """How many arrays and objects lie around the deepest value."""
-    depth = 0
-    level = [value]
-    while level := [
-        inner
-        for outer in level
-        if isinstance(outer, dict | list)
-        for inner in (outer.values() if isinstance(outer, dict) else outer)
-    ]:
-        depth += 1
-    return depth
-
-
 def described(path: str, message: str) -> str:
     """A violation in one line of valid Unicode, which neither the answer's size nor its
     escaped lone surrogates may upset."""
@@ -231,11 +225,11 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
             value = parse(answer)
             depth = nesting(value)
         except RecursionError:
-            depth = MAX_NESTING + 1
+            depth = MAX_ANSWER_NESTING + 1
         except ValueError as error:
             return self.unfit(answer, "$", f"not JSON: {error}")
-        if depth > MAX_NESTING:
-            return self.lowest("rejected", limit=f"{MAX_NESTING} levels of nesting")
+        if depth > MAX_ANSWER_NESTING:
+            return self.lowest("rejected", limit=f"{MAX_ANSWER_NESTING} levels of nesting")
         return self.validated(validator, answer, value, depth)
 
     @cached_property
