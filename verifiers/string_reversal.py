@@ -14,6 +14,7 @@ from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
 from verifiers.base import Parameters, Sample, Score, Verifier
+from verifiers.exact_match import FLOOD_OF_MARKS, normalized
 from verifiers.extract import AnswerFrom, answer_in
 
 Unit = Literal["character", "codepoint", "word"]
@@ -80,7 +81,7 @@ class StringReversal(Verifier[StringReversalParameters]):
             answer, target = " ".join(answer.split()), " ".join(target.split())
         elif options.strip:
             answer, target = answer.strip(), target.strip()
-        if answer == target:
+        if answer == target or self.look_alike(answer, target):
             return Score(reward=1.0, outcome="correct", answer=answer)
         if not answer:
             return self.lowest("no_answer")
@@ -95,6 +96,14 @@ class StringReversal(Verifier[StringReversalParameters]):
         if self.parameters.reference_is == "target":
             return reference
         return reversal(reference, self.parameters.unit)
+
+    def look_alike(self, answer: str, target: str) -> bool:
+        """Both are the same characters to a reader, encoded differently (é as e and ´)."""
+        if self.parameters.unit == "codepoint" or (answer.isascii() and target.isascii()):
+            return False
+        if FLOOD_OF_MARKS.search(answer) or FLOOD_OF_MARKS.search(target):
+            return False
+        return normalized(answer, "NFC") == normalized(target, "NFC")
 
     def credit(self, answer: str, target: str) -> float | None:
         """The share of units that are right, below 1; None where it is too long to tell."""
