@@ -54,7 +54,7 @@ def not_zero(weight: float) -> float:
 class Component(Parameters):
     scorer: ScorerSpec = Field(description="What earns it.")
     weight: Annotated[float, AfterValidator(not_zero)] = Field(
-        ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="What it counts; negative to punish."
+        1.0, ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="What it counts; negative to punish."
     )
 
 
