@@ -82,7 +82,10 @@ def test_an_unknown_name_is_not_echoed_at_length() -> None:
         ({"type": 7}, "type"),
         (part({"type": "regex", "pattern": "("}), "components.part.scorer.pattern"),
         (part(part({"type": "nope"})), "components.part.scorer.components.part.scorer"),
-        ({"type": "weighted", "components": {"a": {"scorer": "format"}}}, "components.a.weight"),
+        (
+            {"type": "weighted", "components": {"a": {"scorer": "format", "weight": "x"}}},
+            "components.a.weight",
+        ),
     ],
 )
 def test_a_fault_is_named_by_its_path(spec: Any, path: str) -> None:
