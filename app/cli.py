@@ -19,8 +19,8 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
-from verifiers.base import Sample, Score, Scorer, ScorerSpec, first_fault
-from verifiers.registry import Registry, SpecError
+from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
+from verifiers.registry import Registry
 
 app = typer.Typer(
     no_args_is_help=True,

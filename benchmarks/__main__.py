@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-ALL = ("service",)
+ALL = ("service", "learning")
 
 
 def main() -> None:

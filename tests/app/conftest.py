@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,21 +40,22 @@ class Served:
 @contextlib.contextmanager
 def served(*arguments: str, **environment: str) -> Iterator[Served]:
     """`assay serve` on a free port, ready, and always stopped."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ASSAY_CPU_WORKERS": "1", **environment},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith(READY), process.communicate()[1]
-        yield Served(line.removeprefix(READY).strip(), process)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "ASSAY_CPU_WORKERS": "1", **environment},
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith(READY), [log.seek(0), log.read()]
+            yield Served(line.removeprefix(READY).strip(), process)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")
