@@ -86,7 +86,7 @@ class SftConfig(Section):
 class GrpoConfig(Section):
     """Reinforcement learning; see `grpo.py`."""
 
-    steps: int = Field(100, ge=1)
+    steps: int = Field(80, ge=1)
     prompts_per_step: int = Field(64, ge=1)
     group_size: int = Field(8, ge=2)
     max_new_tokens: int = Field(22, ge=1)
