@@ -70,7 +70,7 @@ class SftConfig(Section):
     """The cold start: supervised fine-tuning on demonstrations."""
 
     when: Literal["from_scratch", "always", "never"] = "from_scratch"
-    steps: int = Field(1600, ge=1)
+    steps: int = Field(800, ge=1)
     batch_size: int = Field(24, ge=1)
     learning_rate: float = Field(2.5e-3, gt=0)
     warmup_steps: int = Field(30, ge=0)

@@ -94,7 +94,7 @@ def train(run: Run, resume_from: checkpoint.State | None = None) -> None:
     settings, folder = run.config.grpo, run.folder
     problems = problems_of(run.config)
     splits = problems.splits()
-    optimizer = adamw(run.policy.model)
+    optimizer = adamw(run.policy.model.parameters())
     done = 0
     if resume_from is not None:
         optimizer.load_state_dict(resume_from.optimizer)
@@ -301,7 +301,7 @@ def update(
             clipped += counts
             updated += len(losses)
         if learnable:
-            norms.append(take_step(optimizer, rate, settings.max_grad_norm))
+            norms.append(take_step([optimizer], rate, settings.max_grad_norm))
     return {
         "grad_norm": fmean(norms) if norms else 0.0,
         "clipped_low": clipped["low"] / max(1, updated),

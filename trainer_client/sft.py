@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from trainer_client.config import Config, SftConfig
 from trainer_client.data import Prompt, Texts, read_jsonl, shuffled
-from trainer_client.optimizer import adamw, learning_rate, take_step
+from trainer_client.optimizer import adamw, for_scratch, learning_rate, take_step
 from trainer_client.packing import completion_logits, plain
 from trainer_client.policy import Policy
 
@@ -48,7 +48,8 @@ def fine_tune(policy: Policy, config: Config, on_step: Callable[[int, float, int
             how many completion tokens it trained on. May raise to stop.
     """
     settings = config.sft
-    optimizer = adamw(policy.model)
+    weights = policy.model.parameters()
+    optimizers = [adamw(weights)] if config.policy.name else for_scratch(policy.model)
     batches = demonstrations(policy, config)
     for step in range(settings.steps):
         layout = plain(next(batches), policy.pad_id)
@@ -63,7 +64,7 @@ def fine_tune(policy: Policy, config: Config, on_step: Callable[[int, float, int
             decay_from=settings.decay_from,
             final=settings.final_learning_rate,
         )
-        take_step(optimizer, rate, MAX_GRAD_NORM)
+        take_step(optimizers, rate, MAX_GRAD_NORM)
         on_step(step + 1, loss.item(), len(layout.targets))
 
 

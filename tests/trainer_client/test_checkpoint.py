@@ -17,14 +17,14 @@ from trainer_client.run_folder import RunFolder, append, read_rows
 
 def trained_a_little() -> tuple[Policy, torch.optim.AdamW]:
     policy = Policy(copy.deepcopy(tiny_policy().model), tiny_policy().tokenizer)
-    optimizer = adamw(policy.model)
+    optimizer = adamw(policy.model.parameters())
     step(policy, optimizer)
     return policy, optimizer
 
 
 def step(policy: Policy, optimizer: torch.optim.Optimizer) -> None:
     policy.model(torch.tensor([[5, 6, 7]])).logits.sum().backward()
-    take_step(optimizer, 1e-3, 1.0)
+    take_step([optimizer], 1e-3, 1.0)
 
 
 def weights(policy: Policy) -> torch.Tensor:
@@ -38,7 +38,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path: P
     [saved] = checkpoint.all_of(tmp_path)
     state = checkpoint.load_state(saved)
     again = load(saved)
-    optimizer_again = adamw(again.model)
+    optimizer_again = adamw(again.model.parameters())
     optimizer_again.load_state_dict(state.optimizer)
     step(again, optimizer_again)
     assert torch.equal(weights(again), weights(policy))

@@ -16,7 +16,7 @@ from trainer_client.config import GrpoConfig, RewardConfig
 from trainer_client.data import Problem
 from trainer_client.groups import Group, Rollout, describe, in_short, sample_rows
 from trainer_client.grpo import UnscoredWatch, update
-from trainer_client.optimizer import adamw, learning_rate
+from trainer_client.optimizer import Muon, adamw, for_scratch, learning_rate, orthogonal
 from trainer_client.policy import Policy
 from trainer_client.rollout import Completion
 from trainer_client.stopping import TooManyUnscored
@@ -54,7 +54,7 @@ def trained(groups: list[Group], **settings: object) -> tuple[torch.Tensor, dict
     """The weights after one update of the same policy each time, and what it reports."""
     policy = Policy(copy.deepcopy(tiny_policy().model), tiny_policy().tokenizer)
     config = GrpoConfig.model_validate({"minibatches": 1} | settings)
-    report = update(policy, adamw(policy.model), groups, config, RATE)
+    report = update(policy, adamw(policy.model.parameters()), groups, config, RATE)
     return torch.cat([p.detach().flatten() for p in policy.model.parameters()]), report
 
 
@@ -155,7 +155,7 @@ def test_learning_makes_good_completions_likelier_and_bad_ones_less_so() -> None
     before = log_probs(policy, group)
     for rollout, values in zip(group.rollouts, before, strict=True):
         rollout.completion = replace(rollout.completion, log_probs=values)
-    update(policy, adamw(policy.model), [group], GrpoConfig(minibatches=1), 1e-3)
+    update(policy, adamw(policy.model.parameters()), [group], GrpoConfig(minibatches=1), 1e-3)
     after = log_probs(policy, group)
     assert sum(after[0]) > sum(before[0])
     assert sum(after[1]) < sum(before[1])
@@ -273,3 +273,50 @@ def test_without_decay_it_stays() -> None:
         learning_rate(step, 9, peak=2.0, warmup=0, decay_from=1.0, final=0.0) for step in range(9)
     ]
     assert rates == [2.0] * 9
+
+
+# --- Muon -------------------------------------------------------------------------------
+
+SHAPES = [(24, 24), (48, 16), (16, 48), (24, 24)]
+
+
+@pytest.mark.parametrize("shape", sorted(set(SHAPES)))
+def test_updates_are_nearly_orthogonal_and_keep_their_directions(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    left, values, right = torch.linalg.svd(torch.randn(3, *shape), full_matrices=False)
+    values.clamp_min_(0.1 * values.max())  # smaller ones are lifted, but not all the way
+    made = orthogonal(left * values[:, None] @ right)
+    inside = left.mT @ made @ right.mT
+    assert inside.diagonal(dim1=1, dim2=2).sub(1).abs().max() < 0.4
+    off_diagonal = inside - torch.diag_embed(inside.diagonal(dim1=1, dim2=2))
+    assert off_diagonal.abs().max() < 1e-4
+
+
+def test_muon_steps_as_torchs_own_does_up_to_its_half_precision() -> None:
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in SHAPES]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    before = [p.detach().clone() for p in ours]
+    muon, reference = Muon(ours), torch.optim.Muon(theirs, lr=0.02, weight_decay=0.0)
+    for _ in range(4):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn_like(mine)
+            other.grad = mine.grad.clone()
+        for group in muon.param_groups:
+            group["lr"] = 0.02
+        muon.step()
+        reference.step()
+    for mine, other, start in zip(ours, theirs, before, strict=True):
+        moved = (other - start).norm()
+        assert (mine - other).norm() < 0.03 * moved
+
+
+def test_every_weight_of_a_new_policy_is_trained_by_exactly_one_optimizer() -> None:
+    model = tiny_policy().model
+    held = [
+        id(parameter)
+        for optimizer in for_scratch(model)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
