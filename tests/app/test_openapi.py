@@ -16,9 +16,6 @@ from tests.app.conftest import served
 
 KEY = "a-key"
 
-ROOMY = {"ASSAY_MAX_BODY_BYTES": str(2**28)}
-"""A list beyond its limit is a large body, and should be refused for the list."""
-
 BEYOND_SCHEMAS = [positive_data_acceptance]
 """That ids differ and every sample has a scorer is more than a JSON Schema can say, so a
 request that fits the schema may still be refused."""
@@ -33,13 +30,13 @@ some_examples = settings(
 
 @pytest.fixture(scope="module")
 def open_url() -> Iterator[str]:
-    with served(**ROOMY) as service:
+    with served() as service:
         yield service.url
 
 
 @pytest.fixture(scope="module")
 def guarded_url() -> Iterator[str]:
-    with served(ASSAY_API_KEYS=KEY, **ROOMY) as service:
+    with served(ASSAY_API_KEYS=KEY) as service:
         yield service.url
 
 

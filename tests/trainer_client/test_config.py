@@ -42,7 +42,10 @@ def test_overrides_win_over_the_file_and_later_ones_over_earlier(tmp_path: Path)
 
 
 MISTAKES = [
-    ("grpo.learning_rat=1", "grpo.learning_rat: there is no such key; did you mean 'learning_rate'"),
+    (
+        "grpo.learning_rat=1",
+        "grpo.learning_rat: there is no such key; did you mean 'learning_rate'",
+    ),
     ("gpro.steps=1", "gpro: there is no such key; did you mean 'grpo'"),
     ("sft.zzz=1", "sft.zzz: there is no such key; known: when, steps"),
     ("grpo.steps=many", "grpo.steps: Input should be a valid integer"),

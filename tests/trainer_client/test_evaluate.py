@@ -67,7 +67,10 @@ def test_a_measurement_comes_out_the_same_again() -> None:
 
 def test_what_could_not_be_scored_is_counted_and_said() -> None:
     result = measure(
-        tiny_policy(), [Problem("a", "a")], lambda samples: [score(None)] * len(samples), small_run()
+        tiny_policy(),
+        [Problem("a", "a")],
+        lambda samples: [score(None)] * len(samples),
+        small_run(),
     )
     assert result.greedy is None
     assert result.unscored == 1 + result.k

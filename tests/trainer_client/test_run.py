@@ -87,7 +87,9 @@ def reached(folder: Path, step: int) -> None:
 
 
 def without_seconds(file: Path) -> list[Row]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_rows(file)]
+    return [
+        {key: value for key, value in row.items() if key != "seconds"} for row in read_rows(file)
+    ]
 
 
 def weights(policy: Policy) -> torch.Tensor:

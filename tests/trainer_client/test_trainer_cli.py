@@ -38,9 +38,7 @@ def invoke(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize(
-    "command", ["", "demo", "sft", "grpo", "evaluate", "compare", "config"]
-)
+@pytest.mark.parametrize("command", ["", "demo", "sft", "grpo", "evaluate", "compare", "config"])
 def test_help_says_what_each_command_does_without_loading_torch(command: str) -> None:
     program = (
         "import sys\n"
@@ -67,9 +65,7 @@ def test_help_says_what_each_command_does_without_loading_torch(command: str) ->
         (["--resume", "nowhere"], "there is no file nowhere/config.toml"),
     ],
 )
-def test_a_mistake_ends_with_a_sentence(
-    arguments: list[str], message: str, tmp_path: Path
-) -> None:
+def test_a_mistake_ends_with_a_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:
     code, output = invoke("grpo", "--output", tmp_path / "run", *arguments)
     assert code == USAGE_ERROR
     assert message in output
