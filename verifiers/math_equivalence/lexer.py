@@ -1,0 +1,197 @@
+r"""Cuts cleaned LaTeX or plain text into tokens, in one pass.
+
+Letters in a row are one function (`sin`), constant (`pi`) or unit where their spelling is
+known; otherwise a short row is a product of variables and a long one is a word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from verifiers.math_equivalence.limits import MAX_DEPTH, MAX_TOKENS, TooLargeError
+
+FUNCTIONS: Final = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech "
+    "csch arcsinh arccosh arctanh asin acos atan asinh acosh atanh log ln lg exp sqrt cbrt abs "
+    "max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
+)
+CONSTANTS: Final = {"pi": "pi", "Pi": "pi", "infty": "infinity", "infinity": "infinity",
+                    "inf": "infinity", "Infinity": "infinity", "oo": "infinity"}  # fmt: skip
+GREEK_NAMES: Final = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar".split()
+)
+CONNECTIVES: Final = frozenset("and or for where with if when in union cup mod choose to".split())
+
+Kind = str
+"""num, sym, func, const, cmd, text, word, op, begin, end, row."""
+
+
+class Token(NamedTuple):
+    kind: Kind
+    value: str
+    spaced: bool
+    """White space stood before it."""
+
+
+class UnreadableError(ValueError):
+    """This is not mathematics that the parser knows."""
+
+
+TOKEN: Final = re.compile(
+    r"(?P<space>\s+)"
+    r"|\\(?:begin)\{(?P<begin>[a-zA-Z]+)\*?\}(?:\s*\{[lcr|\s]*\}|\s*\[[lcr|]*\])?"
+    r"|\\end\{(?P<end>[a-zA-Z]+)\*?\}"
+    r"|\\mathbb\s*\{?\s*(?P<blackboard>[A-Z])\s*\}?"
+    r"|\\(?P<wrap>text|textrm|textbf|textit|textnormal|textsf|mathrm|mathbf|mathit|mathsf|mathcal"
+    r"|operatorname|mbox|hbox|boldsymbol|bm|vec|hat|underline|widehat)(?![A-Za-z])\*?\s*(?:\{(?P<content>(?:[^{}]|\{[^{}]*\})*)\}"
+    r"|(?P<bare>[A-Za-z]))"
+    r"|(?P<row>\\\\)"
+    r"|\\(?P<cmd>[a-zA-Z]+|[{}|%#&_$])"
+    r"|(?P<num>[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,4}(?![0-9A-Za-z])"
+    r"|[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+\.(?=\\overline|\\dot|\\bar)"
+    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+    r"|(?P<word>[A-Za-z]+|[\u4e00-\u9fff]+)"
+    r"|(?P<dots>\.\.\.+)"
+    r"|(?P<op><=|>=|!=|<>|==|->|[-+*/^_=<>!|(){}\[\],;:'%&\"])"
+)
+PREFIXED: Final = re.compile(
+    r"(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|sqrt|exp)([a-zA-Z]|pi)"
+)
+SUFFIXED: Final = re.compile(
+    r"([a-zA-Z]{1,2})(arcsin|arccos|arctan|sqrt|sinh|cosh|sin|cos|tan|log|ln|exp|pi)([a-z]?)"
+)
+MAX_LETTERS: Final = 4
+"""A longer row of letters is a word, not a product."""
+
+ENGLISH: Final = frozenset(
+    "no on is it of at by do go he me my so up us we am an as be not all any are but can few "
+    "one two ten six odd even yes true none zero both only each tie win loss lose red blue the "
+    "has had was per day days week hour hours sum mean mode area each pair than that then more "
+    "less most fold half four five nine last next same side unit left over also left past".split()
+)
+SYMBOL_WRAPS: Final = frozenset({"vec", "hat", "widehat", "mathbf", "boldsymbol", "bm", "mathcal"})
+
+
+def tokenize(cleaned: str, *, thousands: bool = True) -> list[Token]:
+    """The tokens of `cleaned`.
+
+    Args:
+        thousands: read 1,234 outside of brackets as one number.
+
+    Raises:
+        UnreadableError: a character that mathematics does not use.
+        TooLargeError: too many tokens, or brackets too deep.
+    """
+    tokens: list[Token] = []
+    depth = brackets = position = 0
+    spaced = False
+    while position < len(cleaned):
+        match = TOKEN.match(cleaned, position)
+        if match is None:
+            raise UnreadableError(f"unknown character {cleaned[position]!r}")
+        position = match.end()
+        kind = match.lastgroup
+        if kind == "space":
+            spaced = True
+            continue
+        if kind == "num":
+            text = match["num"]
+            if "," in text and (brackets or not thousands):
+                text = text.partition(",")[0]
+                position = match.start() + len(text)
+            tokens.append(Token("num", text, spaced))
+        elif kind == "op":
+            text = match["op"]
+            if text == "!=" and tokens and tokens[-1].kind == "num" and not spaced:
+                text, position = "!", position - 1  # 5!=120 is a factorial
+            tokens.append(Token("op", text, spaced))
+            if text in "([{":
+                depth += 1
+                brackets += text != "{"
+            elif text in ")]}":
+                depth -= 1
+                brackets -= text != "}"
+            if depth > MAX_DEPTH:
+                raise TooLargeError("brackets nested too deep")
+        elif kind == "word":
+            tokens.extend(letters(match["word"], spaced))
+        else:
+            token = special(match, spaced)
+            brackets += (token.value == "{") - (token.value == "}") if token.kind == "cmd" else 0
+            tokens.append(token)
+        if len(tokens) > MAX_TOKENS:
+            raise TooLargeError("too many symbols")
+        spaced = False
+    return tokens
+
+
+def special(match: re.Match[str], spaced: bool) -> Token:
+    """The token of a command, an environment, a text or an ellipsis."""
+    if match["wrap"]:
+        return wrapped(match["wrap"], match["content"] or match["bare"] or "", spaced)
+    if match["cmd"]:
+        return command(match["cmd"], spaced)
+    if match["begin"] or match["end"]:
+        return Token("begin" if match["begin"] else "end", match["begin"] or match["end"], spaced)
+    if match["blackboard"]:
+        return Token("set", match["blackboard"], spaced)
+    if match["row"]:
+        return Token("row", "\\\\", spaced)
+    return Token("dots", "...", spaced)
+
+
+def command(name: str, spaced: bool) -> Token:
+    if name in FUNCTIONS:
+        return Token("func", name, spaced)
+    if name in CONSTANTS:
+        return Token("const", CONSTANTS[name], spaced)
+    if name in GREEK_NAMES:
+        return Token("sym", name, spaced)
+    if name in ("le", "ge", "ne"):
+        return Token("op", {"le": "<=", "ge": ">=", "ne": "!="}[name], spaced)
+    return Token("cmd", name, spaced)
+
+
+def wrapped(wrap: str, content: str, spaced: bool) -> Token:
+    """\\mathrm{…} and its like: a function, a symbol or a text."""
+    name = content.strip()
+    if name in FUNCTIONS:
+        return Token("func", name, spaced)
+    if wrap == "vec":
+        return Token("sym", f"vec {name}", spaced)
+    if wrap in SYMBOL_WRAPS and re.fullmatch(r"[A-Za-z]|\\?[a-z]+", name):
+        return Token("sym", name.lstrip("\\"), spaced)
+    if wrap == "mathrm" and name in ("e", "i", "d"):
+        return letters(name, spaced)[0]
+    return Token("text", content.replace("\\", " "), spaced)
+
+
+def letters(run: str, spaced: bool) -> list[Token]:
+    """A row of letters as a function, constant, connective, variables or a word."""
+    if len(run) == 1:
+        return [Token("const", run, spaced) if run in "ei" else Token("sym", run, spaced)]
+    if run in FUNCTIONS:
+        return [Token("func", run, spaced)]
+    if run in CONSTANTS:
+        return [Token("const", CONSTANTS[run], spaced)]
+    if run in CONNECTIVES:
+        return [Token("text", run, spaced)]
+    if run in GREEK_NAMES:
+        return [Token("sym", run, spaced)]
+    if (match := PREFIXED.fullmatch(run)) or (match := SUFFIXED.fullmatch(run)):
+        parts = [part for part in match.groups() if part]
+        tokens = [token for part in parts for token in letters(part, False)]
+        return [tokens[0]._replace(spaced=spaced), *tokens[1:]]
+    return [Token("word", run, spaced)]
+
+
+def is_product_of_letters(word: str) -> bool:
+    """Whether a row of letters may be read as a product, such as `abc`."""
+    return len(word) <= MAX_LETTERS and word.lower() not in ENGLISH
+
+
+def product_of_letters(token: Token) -> list[Token]:
+    tokens = [token_ for letter in token.value for token_ in letters(letter, False)]
+    return [tokens[0]._replace(spaced=token.spaced), *tokens[1:]]
