@@ -32,6 +32,7 @@ HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
+MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
 OPENING: Final = frozenset(["(", "[", "{", "langle"])
@@ -138,7 +139,10 @@ def separator_of(token: Token) -> str | None:
 
 
 def item(tokens: list[Token]) -> Node:
-    """One relation or structure, with its unit."""
+    """One relation or structure, with its label and unit."""
+    if label := label_length(tokens):
+        name = Words(" ".join(token.value for token in tokens[:label]).strip(" :="))
+        return Relation((name, item(tokens[label + 1 :])), ("=",))
     if tokens[0].kind == "cmd" and tokens[0].value == "$":
         return Quantity(item(tokens[1:]), "dollar")
     start = unit_start(tokens)
@@ -147,6 +151,16 @@ def item(tokens: list[Token]) -> Node:
         return parse(tokens)
     value = parse(tokens[:start])
     return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def label_length(tokens: list[Token]) -> int:
+    """How many words stand before the first "=" or ":", if nothing else does."""
+    for index, token in enumerate(tokens[: MAX_LABEL_WORDS + 1]):
+        if token.kind == "op" and token.value in ("=", ":"):
+            return index if index + 1 < len(tokens) and is_prose(tokens[0]) else 0
+        if token.kind not in ("text", "word"):
+            return 0
+    return 0
 
 
 def with_unit(value: Node, unit: str) -> Node:
@@ -210,15 +224,6 @@ def without_label(tokens: list[Token]) -> list[Token]:
         if words and all(word in HEDGES for word in words):
             tokens = tokens[1:]
             continue
-        index = next(
-            (i for i, t in enumerate(tokens) if t.kind not in ("text", "word")), len(tokens)
-        )
-        if (
-            is_prose(tokens[0])
-            and 0 < index < min(len(tokens), 5)
-            and tokens[index].value in ("=", ":")
-        ):
-            return tokens[index + 1 :]
         if len(words) > 1 and tokens[0].value.rstrip().endswith((":", "=")):
             return tokens[1:]
         break
@@ -228,5 +233,7 @@ def without_label(tokens: list[Token]) -> list[Token]:
 
 
 def is_prose(token: Token) -> bool:
-    """A label such as "Area", not a product such as `xy`."""
-    return token.kind == "text" or not is_product_of_letters(token.value)
+    """A label such as "Area" or "Amy", not a product such as `xy` or `AB`."""
+    word = token.value
+    named = len(word) > 2 and word[0].isupper() and word[1:].islower()
+    return token.kind == "text" or named or not is_product_of_letters(word)

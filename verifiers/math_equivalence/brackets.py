@@ -8,6 +8,7 @@ from verifiers.math_equivalence.atoms import Atoms
 from verifiers.math_equivalence.cursor import END
 from verifiers.math_equivalence.expression import (
     Call,
+    Conditional,
     Group,
     Listing,
     Matrix,
@@ -16,6 +17,7 @@ from verifiers.math_equivalence.expression import (
     Relation,
     SetBuilder,
     SetOf,
+    Words,
 )  # fmt: skip
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 
@@ -137,6 +139,10 @@ class Brackets(Atoms):
         return built(name, rows) or self.fail()
 
     def cell(self) -> Node:
+        if self.at("text"):
+            text = self.advance().value
+            if self.at("row") or self.at("end") or self.at("op", "&"):
+                return Words(text)
         closes, self.bar_closes = self.bar_closes, False
         node = self.relation()
         self.bar_closes = closes
@@ -154,6 +160,8 @@ def built(name: str, rows: list[list[Node]]) -> Node | None:
     if name in SYSTEMS and all(len(row) == 1 for row in rows):
         members = tuple(row[0] for row in rows)
         return members[0] if len(members) == 1 else Listing(members, "and")
+    if name == "cases" and all(len(row) == 2 for row in rows):
+        return Listing(tuple(Conditional(value, condition) for value, condition in rows), "and")
     if name in SYSTEMS and all(isinstance(cell, Relation) for row in rows for cell in row):
         return Listing(tuple(cell for row in rows for cell in row), "and")
     return None

@@ -10,6 +10,7 @@ from verifiers.math_equivalence.evaluate import Evaluator, numerics
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Applied,
+    Call,
     Group,
     Listing,
     Node,
@@ -20,6 +21,7 @@ from verifiers.math_equivalence.expression import (
     SetOf,
     Sum,
     Symbol,
+    Words,
     free_symbols,
     negated,
     renamed,
@@ -37,6 +39,9 @@ EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 SCALE_POINTS: Final = (Fraction(29, 13), Fraction(-17, 11), Fraction(41, 9), Fraction(5, 19))
 SMALL: Final = 1e-12
+DEPENDENT: Final = frozenset("yz")
+"""Variables that an equation is solved for when an expression is given instead."""
+
 FUNCTION_RESULT: Final = frozenset({"y"})
 """The name that a function's value usually has: f(x) = 2x is y = 2x."""
 
@@ -50,10 +55,34 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     assert isinstance(reference, Relation)
     if isinstance(answer, Listing) and len(answer.items) > 1:
         return against_list(reference, answer, policy, again)
+    if "≈" in reference.signs:
+        return again(exact_part(reference), answer, policy)
     value = labelled_value(reference)
     if value is None:
-        return different("equation", "type", reference="equation", answer="expression")
+        return solved_for(reference, answer)
     return again(value, answer, policy)
+
+
+def exact_part(reference: Relation) -> Node:
+    """`√2` of `√2 ≈ 1.41`, and the decimal of `x ≈ 1.41`."""
+    at = reference.signs.index("≈")
+    exact = reference.operands[: at + 1]
+    if len(exact) == 1:
+        return reference.operands[-1] if is_label(exact[0]) else exact[0]
+    return Relation(exact, reference.signs[:at])
+
+
+def solved_for(reference: Relation, answer: Node) -> Verdict:
+    """An expression where an equation in one more variable is due: y of x^2 + y = 3."""
+    missing = free_symbols(reference) - free_symbols(answer)
+    equation = difference(reference)
+    if len(missing) != 1 or equation is None or isinstance(answer, STRUCTURES):
+        return different("equation", "type", reference="equation", answer="expression")
+    (name,) = missing
+    labelled = Relation((Symbol(name), answer), ("=",))
+    if name in DEPENDENT and free_symbols(answer) and solves(labelled, equation):
+        return equal("equation")
+    return different("equation", "type", reference="equation", answer="expression")
 
 
 def against_list(
@@ -78,8 +107,8 @@ def values_of_list(node: Listing) -> Listing:
 
 
 def is_label(node: Node) -> bool:
-    """A name that an equation gives a value to: x, f(x), x_1."""
-    return isinstance(node, Symbol | Applied)
+    """A name that an equation gives a value to: x, f(x), x_1, Area."""
+    return isinstance(node, Symbol | Applied | Words)
 
 
 def labelled_value(node: Relation) -> Node | None:
@@ -87,8 +116,9 @@ def labelled_value(node: Relation) -> Node | None:
     if not set(node.signs) <= EQUALITIES | {"in"}:
         return None
     first, last = node.operands[0], node.operands[-1]
-    if isinstance(first, Group) and isinstance(last, Group) and all(map(is_label, first.items)):
-        return last if node.signs == ("=",) else None
+    if isinstance(first, Group) and isinstance(last, Group):
+        named = all(is_label(name) or labels_a_function(name, last) for name in first.items)
+        return last if named and node.signs == ("=",) else None
     if node.signs == ("in",):
         return last if is_label(first) else None
     if is_label(first) or labels_a_function(first, last):
@@ -178,6 +208,10 @@ def is_rounding(exact: Node, rounded: Node) -> bool:
 def compare_relations(
     reference: Relation, answer: Relation, policy: MathParameters, again: Compare
 ) -> Verdict:
+    if "≈" in reference.signs:
+        return again(exact_part(reference), answer, policy)
+    if "mod" in reference.signs and reference.signs == answer.signs:
+        return compare_congruences(reference, answer, policy, again)
     if set(reference.signs) != set(answer.signs):
         flipped = Relation(
             answer.operands[::-1], tuple(FLIPPED.get(s, s) for s in answer.signs[::-1])
@@ -207,6 +241,18 @@ def in_parts(
     return equal("relation")
 
 
+def compare_congruences(
+    reference: Relation, answer: Relation, policy: MathParameters, again: Compare
+) -> Verdict:
+    """x ≡ 3 (mod 7) is x ≡ 10 (mod 7)."""
+    *_, mine, modulus = reference.operands
+    *_, theirs, other = answer.operands
+    if reference.operands[0] != answer.operands[0] or not again(modulus, other, policy).equal:
+        return in_parts(reference, answer, policy, again)
+    residues = [Call("mod", (side, modulus)) for side in (mine, theirs)]
+    return again(residues[0], residues[1], policy)
+
+
 def compare_equations(
     reference: Relation, answer: Relation, policy: MathParameters, again: Compare
 ) -> Verdict:
@@ -229,6 +275,13 @@ def same_label(
     if mine is None or theirs is None:
         return None
     labels = [side if is_label(side) else None for side in (left, right)]
+    if isinstance(left, Words) or isinstance(right, Words):
+        named_alike = again(left, right, policy).equal or not isinstance(right, type(left))
+        return (
+            unlabelled(mine, answer, policy, again)
+            if named_alike
+            else different("equation", "name")
+        )
     if isinstance(left, Applied) and isinstance(right, Applied):
         return compare_functions(left, right, mine, theirs, policy, again)
     if left == right and (is_label(left) or len(answer.operands) > 2):
@@ -255,7 +308,29 @@ def compare_functions(
             theirs = renamed(theirs, old.name, new)
         elif old != new:
             return different("equation", "argument")
-    return again(mine, theirs, policy)
+    verdict = again(mine, theirs, policy)
+    if verdict.equal:
+        return verdict
+    return arbitrary_constants(left, mine, theirs, policy, again) or verdict
+
+
+def arbitrary_constants(
+    label: Applied, mine: Node, theirs: Node, policy: MathParameters, again: Compare
+) -> Verdict | None:
+    """f(x) = cx is f(x) = kx: what is no argument is a constant, whatever its name."""
+    arguments = free_symbols(Group("(", label.arguments, ")"))
+    due, given = free_symbols(mine) - arguments, free_symbols(theirs) - arguments
+    old, new = sorted(given - due), sorted(due - given)
+    if not 0 < len(old) == len(new) <= 2:
+        return None
+    for order in (new, new[::-1]):
+        candidate = theirs
+        for name, replacement in zip(old, order, strict=True):
+            candidate = renamed(candidate, name, Symbol(replacement))
+        verdict = again(mine, candidate, policy)
+        if verdict.equal:
+            return verdict
+    return None
 
 
 def up_to_scale(reference: Relation, answer: Relation) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cache
@@ -22,6 +22,7 @@ class Node:
     """Anything that the parser reads."""
 
     __slots__ = ()
+    __hash__ = object.__hash__
 
 
 # --- scalars ----------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def negated(operand: Node) -> Node:
 
 
 @cache
-def field_names(kind: Hashable) -> tuple[str, ...]:
+def field_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
 
 

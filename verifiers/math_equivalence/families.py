@@ -10,6 +10,7 @@ from verifiers.math_equivalence.expression import (
     Call,
     Conditional,
     Constant,
+    Group,
     Listing,
     NamedSet,
     Node,
@@ -48,6 +49,7 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     statements = [n.statement if isinstance(n, Conditional) else n for n in (reference, answer)]
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
     if any(declares_integer(condition) for condition in conditions):
+        statements = [without_label(statement) for statement in statements]
         if verdict := compare_families(statements[0], statements[1]):
             return verdict
         statements[1] = aligned(statements[0], statements[1])
@@ -75,10 +77,20 @@ def declares_integer(condition: Node | None) -> bool:
     return isinstance(condition, Symbol) and condition.name in PARAMETERS
 
 
+def without_label(statement: Node) -> Node:
+    """The right-hand side of `x = …` and `(x, y) = …`."""
+    if isinstance(statement, Relation) and statement.signs in (("=",), ("in",)):
+        label = statement.operands[0]
+        names = label.items if isinstance(label, Group) else (label,)
+        if all(isinstance(name, Symbol) for name in names):
+            return statement.operands[1]
+    return statement
+
+
 def aligned(reference: Node, answer: Node) -> Node:
     """`answer` with its parameter called as in `reference`."""
     mine, theirs = free_symbols(reference), free_symbols(answer)
-    old, new = sorted((theirs - mine) & PARAMETERS), sorted((mine - theirs) & PARAMETERS)
+    old, new = sorted(theirs - mine), sorted(mine - theirs)
     if len(old) == len(new) == 1:
         return renamed(answer, old[0], Symbol(new[0]))
     return answer
@@ -111,7 +123,7 @@ def compare_families(reference: Node, answer: Node) -> Verdict | None:
 def progressions(node: Node) -> list[tuple[Value, Value]] | None:
     """(offset, step) of every member of a list of families."""
     if isinstance(node, Relation):
-        if set(node.signs) <= {"=", "in"} and isinstance(node.operands[0], Symbol):
+        if set(node.signs) <= {"=", "in", "!="} and isinstance(node.operands[0], Symbol):
             return progressions(node.operands[-1])
         return None
     if isinstance(node, Listing | SetOf):

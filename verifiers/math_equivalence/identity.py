@@ -54,7 +54,7 @@ COORDINATES: Final = tuple(
 )
 """On both sides of zero, near and far, so that no piece of |x - a| is missed."""
 
-STRIDES: Final = (0, 4, 8, 6, 7, 9, 5, 11, 2, 14)
+STRIDES: Final = (0, 4, 8, 6, 7, 9, 5, 11, 2, 14, 1, 3, 12, 15, 13, 10)
 """Where in `COORDINATES` the first variable starts, point by point."""
 
 INTEGER_POINTS: Final = (3, 4, 7, 10, 5, 8, 6, 9)

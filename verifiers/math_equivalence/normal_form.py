@@ -39,7 +39,7 @@ SYMBOLS: Final = {
     "∈": "\\in ", "∉": "\\notin ", "∖": "\\setminus ", "∅": "\\emptyset ", "ø": "\\emptyset ",
     "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}",
     "ℂ": "\\mathbb{C}", "°": "^\\circ ", "º": "^\\circ ", "˚": "^\\circ ", "′": "'",
-    "″": "''", "∠": "\\angle ", "△": "\\triangle ", "∑": "\\sum ", "∏": "\\prod ",
+    "″": "''", "∀": "\\forall ", "∃": "\\exists ", "∠": "\\angle ", "△": "\\triangle ", "∑": "\\sum ", "∏": "\\prod ",
     "∫": "\\int ", "⟨": "\\langle ", "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ",
     "⌈": "\\lceil ", "⌉": "\\rceil ", "∧": "\\land ", "∨": "\\lor ", "→": "\\to ",
     "∣": "|", "｜": "|", "…": "\\ldots ", "⋯": "\\ldots ", "％": "%", "℃": "^\\circ C",
@@ -95,6 +95,24 @@ COMMAND: Final = re.compile(
     r"|\\hspace\*?\{[^{}]*\}|\\[hv]?phantom\{[^{}]*\}|\\(?:label|tag)\*?\{[^{}]*\}"
     r"|\\[A-Za-z]+|\\[,;:!> ()\[\]]|~|\$+|\*\*|`"
 )
+PLAIN: Final = re.compile(r"[0-9+\-/., ]{1,24}")
+"""Short and without anything that has two spellings."""
+
+LOST: Final = {
+    "rac{": "\\frac{", "ext{": "\\text{", "imes": "\\times ", "heta": "\\theta ",
+    "egin{": "\\begin{", "oxed{": "\\boxed{", "inom{": "\\binom{", "ight": "\\right",
+}  # fmt: skip
+DAMAGED: Final = re.compile(
+    r"\frac\{|\text\{|\times|\theta|[\x08]egin\{|[\x08]oxed\{|[\x08]inom\{|\right"
+    r"|(?<![A-Za-z\\])(?:rac|ext)\{"
+)
+DOUBLED: Final = re.compile(r"\\\\(?=[A-Za-z]{2})")
+SUPERSCRIPT_TAG: Final = re.compile(r"<sup>([^<>]{0,80})</sup>")
+SUBSCRIPT_TAG: Final = re.compile(r"<sub>([^<>]{0,80})</sub>")
+ORDINAL: Final = re.compile(
+    r"(?<=[0-9])(?:\^?\{?\s?\\(?:text|mathrm)\{\s?(?:st|nd|rd|th)\}\}?|(?:st|nd|rd|th)\b|\^\{?th\}?)"
+)
+STRAY_PERIOD: Final = re.compile(r"\.(?=\s*[\])])(?<![.]\.)")
 TRAILING: Final = " \t\r\n.,;:"
 SPACE_RUN: Final = re.compile(r"\s+")
 LOOSE_SPACE: Final = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
@@ -106,7 +124,9 @@ WRAPPER: Final = re.compile(
 
 def clean(text: str) -> str:
     """`text` in plain LaTeX: one spelling a symbol, no sizes, no math delimiters."""
-    text = text.strip()
+    if PLAIN.fullmatch(text):
+        return trimmed(text)
+    text = repaired(text.strip())
     if text.startswith("**") and text.endswith("**"):
         text = text[2:-2]
     if not text.isascii():
@@ -118,6 +138,21 @@ def clean(text: str) -> str:
     elif "{,}" in text:
         text = DECIMAL_COMMA.sub(".", GROUPED_THOUSANDS.sub("", text))
     return without_wrapper(trimmed(text))
+
+
+def repaired(text: str) -> str:
+    """Undoes what careless escaping does to LaTeX, and reads HTML's sub- and superscripts.
+
+    `\\frac` written into JSON or Python with one backslash too few arrives as a form feed
+    and "rac", or as "rac" alone; with one too many, as `\\\\frac`.
+    """
+    if "\\\\" in text and "\\begin" not in text:
+        text = DOUBLED.sub(r"\\", text)
+    if DAMAGED.search(text):
+        text = DAMAGED.sub(lambda match: LOST[match[0].strip("\f\t\b\r")], text)
+    if "</su" in text:
+        text = SUPERSCRIPT_TAG.sub(r"^{\1}", SUBSCRIPT_TAG.sub(r"_{\1}", text))
+    return STRAY_PERIOD.sub("", ORDINAL.sub("", text))
 
 
 def trimmed(text: str) -> str:

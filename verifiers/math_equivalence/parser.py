@@ -66,7 +66,20 @@ class Parser(Brackets):
             return Ratio(tuple(operands))
         if ":" in signs:
             self.fail()
+        if modulus := self.modulus():
+            return Relation((*operands, modulus), (*signs, "mod"))
         return Relation(tuple(operands), tuple(signs))
+
+    def modulus(self) -> Node | None:
+        """`\\pmod{7}` or `(mod 7)` after a congruence."""
+        if self.accept("cmd", "pmod"):
+            return self.argument()
+        if self.at("op", "(") and self.ahead().value.strip() == "mod":
+            self.position += 2
+            modulus = self.sum()
+            self.expect("op", ")")
+            return modulus
+        return None
 
     def sign(self) -> str | None:
         """The sign of a relation, where one stands here."""
@@ -135,7 +148,7 @@ class Parser(Brackets):
                 factors = [Quotient(product_of(factors), self.unary())]
             elif call := self.infix_function():
                 factors = [Call(call, (product_of(factors), self.unary()))]
-            elif self.starts_factor(self.token) and not self.is_union_sign(factors[-1]):
+            elif self.continues_product(factors[-1]):
                 factors.append(self.power())
             else:
                 return product_of(factors)
@@ -151,8 +164,13 @@ class Parser(Brackets):
             return "binomial"
         return None
 
-    def is_union_sign(self, left: Node) -> bool:
-        return self.at("sym", "U") and isinstance(left, REGIONS)
+    def continues_product(self, left: Node) -> bool:
+        """A factor follows, which is neither a union sign nor `(mod n)`."""
+        if self.at("sym", "U") and isinstance(left, REGIONS):
+            return False
+        if self.at("op", "(") and self.ahead().value.strip() == "mod":
+            return False
+        return self.starts_factor(self.token)
 
     def unary(self) -> Node:
         if self.accept("op", "-"):

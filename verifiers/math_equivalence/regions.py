@@ -164,14 +164,14 @@ def named(name: str) -> Region:
     return Region(lambda x: (x > 0 if positive else x < 0) or (closed and x == 0), [0])
 
 
-def inequality(node: Relation) -> Region:
+def inequality(node: Relation, *, equations: bool = False) -> Region:
     """A chain in one variable such as 1 < x ≤ 5, x ≠ 2 or x ∈ (0, 1)."""
     if node.signs == ("in",) and isinstance(node.operands[0], Symbol):
         return region(node.operands[1])
     if node.signs == ("notin",) and isinstance(node.operands[0], Symbol):
         excluded = region(node.operands[1])
         return Region(lambda x: not excluded.contains(x), excluded.endpoints)
-    if set(node.signs) == {"="} or not set(node.signs) <= set(FLIPPED):
+    if (set(node.signs) == {"="} and not equations) or not set(node.signs) <= set(FLIPPED):
         raise NotARegionError("an equation")
     tests, endpoints = [], []
     for left, sign, right in zip(node.operands, node.signs, node.operands[1:], strict=False):
@@ -214,10 +214,21 @@ def several(node: Listing) -> Region:
     if not related and any(isinstance(item, Relation) for item in node.items):
         raise NotARegionError("a mixed list")
     kind = "union" if node.joint == "or" or not related else "intersection"
-    whole = combined(SetOperation(kind, node.items))  # type: ignore[arg-type]
+    whole = listed(node, kind)
     if node.joint == "," and related and is_empty(whole):
-        return combined(SetOperation("union", node.items))
+        return listed(node, "union")
     return whole
+
+
+def listed(node: Listing, kind: str) -> Region:
+    """Members united or intersected; beside an inequality, `x = 1` is the set of 1."""
+    parts = [
+        inequality(item, equations=True) if isinstance(item, Relation) else region(item)
+        for item in node.items
+    ]
+    endpoints = [value for part in parts for value in part.endpoints]
+    combine = any if kind == "union" else all
+    return Region(lambda x: combine(part.contains(x) for part in parts), endpoints)
 
 
 def cells(endpoints: list[Value]) -> list[Value]:

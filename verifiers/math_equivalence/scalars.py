@@ -52,7 +52,9 @@ def compare_literals(reference: Literal, answer: Literal, policy: MathParameters
     if reference.percent != answer.percent:
         if policy.percent == "either" and without_percent(reference) == without_percent(answer):
             return equal("percent")
-    elif literals_round(reference, answer, policy):
+    if (reference.percent == answer.percent or policy.percent != "strict") and literals_round(
+        reference, answer, policy
+    ):
         return equal("rounding")
     return different("rational", reference=show(reference.value), answer=show(answer.value))
 

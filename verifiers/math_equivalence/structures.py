@@ -56,6 +56,7 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         return equal("structure")
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
+    reference, answer = as_family(reference), as_family(answer)
     if isinstance(reference, Conditional) or isinstance(answer, Conditional):
         return families.compare(reference, answer, policy, compare)
     if isinstance(reference, Quantity) or isinstance(answer, Quantity):
@@ -121,6 +122,13 @@ def prepared(node: Node) -> Node:
         node = flat_list(node)
     if isinstance(node, SetOf) and len(node.items) > 1:
         node = SetOf(tuple(dict.fromkeys(node.items)))
+    return node
+
+
+def as_family(node: Node) -> Node:
+    """{π/2 + kπ : k ∈ Z} as a statement with its condition."""
+    if isinstance(node, SetBuilder) and not isinstance(node.element, Symbol | Relation | Group):
+        return Conditional(node.element, node.condition)
     return node
 
 

@@ -103,7 +103,9 @@ PART: Final = re.compile(
 @lru_cache(maxsize=4096)
 def read_unit(text: str) -> Unit | None:
     """The unit or noun that `text` names, or None where it is neither."""
-    factor, dimensions, nouns = Fraction(1), dict[str, int](), list[str]()
+    factor = Fraction(1)
+    dimensions: dict[str, int] = {}
+    nouns: list[str] = []
     sign, shape, position = 1, 1, 0
     last: tuple[Fraction, dict[str, int]] | None = None
     text = text.strip(" .")
@@ -120,7 +122,7 @@ def read_unit(text: str) -> Unit | None:
             exponent = int(match["exponent"] or {"squared": 2, "cubed": 3}[match["power"]])
             if last is None or not -9 < exponent < 9:
                 return None
-            factor *= last[0] ** (exponent - 1)
+            factor *= Fraction(last[0] ** (exponent - 1))
             merge(dimensions, last[1], exponent - 1)
             last = None
         elif match["name"]:
@@ -135,7 +137,10 @@ def read_unit(text: str) -> Unit | None:
                 )
                 continue
             size, exponents = known
-            last = (size ** (sign * shape), {k: v * sign * shape for k, v in exponents.items()})
+            last = (
+                Fraction(size ** (sign * shape)),
+                {k: v * sign * shape for k, v in exponents.items()},
+            )
             factor *= last[0]
             merge(dimensions, last[1], 1)
             shape = 1

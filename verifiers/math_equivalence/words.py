@@ -11,6 +11,7 @@ MARKUP: Final = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
 )
 PUNCTUATION: Final = re.compile(r"[\s.,;:!?'()\[\]-]+")
+TIGHT: Final = re.compile(r"\s*([\^_=<>+/])\s*")
 ARTICLE: Final = re.compile(r"^(?:the|a|an) ")
 
 CHOICE: Final = re.compile(
@@ -77,7 +78,7 @@ SYNONYMS: Final = {
 
 def text_form(text: str, *, fold: bool) -> str:
     """Text without markup, punctuation, articles and, where `fold`, case."""
-    text = MARKUP.sub(" ", text)
+    text = TIGHT.sub(r"\1", MARKUP.sub(" ", text))
     text = PUNCTUATION.sub(" ", text).strip()
     lowered = text.lower()
     article = ARTICLE.match(lowered)
