@@ -9,6 +9,7 @@ What cannot be read is `Words`, which are compared as text.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
@@ -17,6 +18,7 @@ from verifiers.math_equivalence.expression import (
     Listing,
     NamedSet,
     Node,
+    Number,
     Quantity,
     Relation,
     Words,
@@ -24,6 +26,7 @@ from verifiers.math_equivalence.expression import (
 from verifiers.math_equivalence.lexer import Token, UnreadableError, is_product_of_letters, tokenize
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 from verifiers.math_equivalence.parser import parse
+from verifiers.math_equivalence.rationals import read_number, simplified
 from verifiers.math_equivalence.units import SINGLE_LETTERS, read_unit
 
 CONDITIONS: Final = frozenset("for where with if when for all for any for every for some".split())
@@ -111,6 +114,9 @@ def with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
 
 def listing(tokens: list[Token]) -> Node:
     """Items between separators outside of brackets."""
+    joints = [token for token in tokens if token.value.strip() not in ("and", ",")]
+    if len(joints) < len(tokens) and (compound := compound_quantity(joints)):
+        return compound
     parts: list[list[Token]] = [[]]
     joint = ","
     for token, depth in with_depth(tokens):
@@ -145,12 +151,33 @@ def item(tokens: list[Token]) -> Node:
         return Relation((name, item(tokens[label + 1 :])), ("=",))
     if tokens[0].kind == "cmd" and tokens[0].value == "$":
         return Quantity(item(tokens[1:]), "dollar")
+    if compound := compound_quantity(tokens):
+        return compound
     start = unit_start(tokens)
     unit = "" if start is None else unit_text(tokens[start:])
     if start is None or (read_unit(unit) is None and unit not in MARKS):
         return parse(tokens)
     value = parse(tokens[:start])
     return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def compound_quantity(tokens: list[Token]) -> Node | None:
+    """`2 hours 30 minutes` and `5 ft 6 in`, in the smaller unit."""
+    if not 4 <= len(tokens) <= 9 or tokens[0].kind != "num":
+        return None
+    total, last = Fraction(0), None
+    for index in range(0, len(tokens) - 1, 2):
+        number, name = tokens[index : index + 2]
+        literal = read_number(number.value) if number.kind == "num" else None
+        unit = read_unit(name.value.strip()) if name.kind in ("text", "word", "sym", "func") else None
+        if literal is None or unit is None or unit.nouns or not unit.dimensions:
+            return None
+        if last is not None and (last.dimensions != unit.dimensions or last.factor <= unit.factor):
+            return None
+        total, last = total + literal.value * unit.factor, unit
+    if last is None or len(tokens) % 2:
+        return None
+    return Quantity(Number(simplified(total / last.factor)), tokens[-1].value.strip())
 
 
 def label_length(tokens: list[Token]) -> int:
@@ -186,6 +213,8 @@ def unit_start(tokens: list[Token]) -> int | None:
 def may_be_in_unit(token: Token) -> bool:
     if token.kind in ("text", "word", "num"):
         return token.value.strip() not in CONDITIONS
+    if token.kind == "func":
+        return token.value == "min"
     if token.kind == "sym":
         return token.value in SINGLE_LETTERS or token.value in ("mu", "Omega")
     if token.kind == "op":
@@ -204,7 +233,7 @@ def begins_unit(token: Token, before: Token) -> bool:
         return before.kind in ("num", "op", "const", "cmd", "sym") and (
             token.spaced or read_known(token.value)
         )
-    return token.kind == "sym" and token.spaced and before.kind == "num"
+    return token.kind in ("sym", "func") and token.spaced and before.kind == "num"
 
 
 def read_known(word: str) -> bool:

@@ -153,7 +153,8 @@ class Atoms(Cursor):
     def word(self) -> Node:
         """A short row of letters as their product."""
         token = self.token
-        if not is_product_of_letters(token.value):
+        after_sign = self.position > 0 and self.tokens[self.position - 1].kind == "op"
+        if not is_product_of_letters(token.value) and not (after_sign and len(token.value) == 2):
             self.fail()
         self.tokens[self.position : self.position + 1] = product_of_letters(token)
         factors = []
@@ -267,6 +268,8 @@ class Atoms(Cursor):
         return (factors[0] if len(factors) == 1 else Product(tuple(factors)),)
 
     def continues_argument(self) -> bool:
+        if self.integrals and is_differential(self.token):
+            return False
         return self.starts_factor(self.token) and not (self.at("func") or self.at("op", "(", "["))
 
     # --- sums, integrals, limits --------------------------------------------------------
@@ -308,7 +311,15 @@ class Atoms(Cursor):
 
     def integrand(self) -> tuple[Node, str]:
         """The integrand and the variable of its `dx`."""
-        return without_differential(self.sum()) or self.fail()
+        self.integrals += 1
+        split = without_differential(self.sum()) or self.fail()
+        self.integrals -= 1
+        return split
+
+
+def is_differential(token: Token) -> bool:
+    """The `dx` that ends an integral, and the arguments of functions inside it."""
+    return token.value == "d" or (token.kind == "word" and token.value[0] == "d")
 
 
 def literal_of(token: Token) -> Number | None:

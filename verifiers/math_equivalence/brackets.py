@@ -23,6 +23,11 @@ from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 
 MATRICES: Final = frozenset("matrix pmatrix bmatrix Bmatrix array smallmatrix vmatrix".split())
 SYSTEMS: Final = frozenset("cases aligned split gathered align".split())
+SAME_SETS: Final = {
+    **dict.fromkeys(("Z>0", "Z_+", "N*", "N+", "N>0", "Z>=1", "N_+", "N>=1"), "Z+"),
+    **dict.fromkeys(("N0", "N_0", "Z>=0", "N>=0"), "Z>=0"),
+    **dict.fromkeys(("R_+", "R>0"), "R+"),
+}
 ROUNDINGS: Final = {"lfloor": ("floor", "rfloor"), "lceil": ("ceil", "rceil")}
 
 
@@ -110,13 +115,13 @@ class Brackets(Atoms):
     def restricted(self, base: NamedSet) -> Node:
         """R^+, Z_{>0}, R^2: the mark becomes part of the name."""
         if not self.accept("op", "{"):
-            return NamedSet(base.name + self.advance().value)
+            return named_set_of(base.name + self.advance().value)
         mark = ""
         while not self.accept("op", "}"):
             if self.token is END:
                 self.fail()
             mark += self.advance().value
-        return NamedSet(base.name + mark)
+        return named_set_of(base.name + mark)
 
     def environment(self) -> Node:
         """A matrix, a determinant, or the rows of a system."""
@@ -148,6 +153,10 @@ class Brackets(Atoms):
         self.bar_closes = closes
         self.accept("op", ",", ";")
         return node
+
+
+def named_set_of(name: str) -> NamedSet:
+    return NamedSet(SAME_SETS.get(name, name))
 
 
 def built(name: str, rows: list[list[Node]]) -> Node | None:

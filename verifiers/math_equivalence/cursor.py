@@ -19,6 +19,7 @@ class Cursor(ABC):
         self.tokens = [*tokens, END]
         self.position = 0
         self.depth = 0
+        self.integrals = 0
         self.bar_closes = False
         """A "|" ends an absolute value or a set's element, rather than opening one."""
 

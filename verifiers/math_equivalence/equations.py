@@ -60,7 +60,11 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     value = labelled_value(reference)
     if value is None:
         return solved_for(reference, answer)
-    return again(value, answer, policy)
+    verdict = again(value, answer, policy)
+    if verdict.equal:
+        return verdict
+    label = reference.operands[0]
+    return arbitrary_constants(label, value, answer, policy, again) or verdict
 
 
 def exact_part(reference: Relation) -> Node:
@@ -108,7 +112,18 @@ def values_of_list(node: Listing) -> Listing:
 
 def is_label(node: Node) -> bool:
     """A name that an equation gives a value to: x, f(x), x_1, Area."""
-    return isinstance(node, Symbol | Applied | Words)
+    return isinstance(node, Symbol | Applied | Words) or is_derivative(node)
+
+
+def is_derivative(node: Node) -> bool:
+    """dy/dx, which reads as a quotient of products."""
+    if not isinstance(node, Quotient):
+        return False
+    parts = (node.numerator, node.denominator)
+    return all(
+        isinstance(part, Product) and len(part.factors) == 2 and part.factors[0] == Symbol("d")
+        for part in parts
+    )
 
 
 def labelled_value(node: Relation) -> Node | None:
@@ -294,7 +309,9 @@ def same_label(
 
 
 def is_function_result(node: Node) -> bool:
-    return isinstance(node, Applied) or (isinstance(node, Symbol) and node.name in FUNCTION_RESULT)
+    if isinstance(node, Symbol):
+        return node.name in FUNCTION_RESULT or node.name.endswith("'")
+    return isinstance(node, Applied) or is_derivative(node)
 
 
 def compare_functions(
@@ -314,11 +331,24 @@ def compare_functions(
     return arbitrary_constants(left, mine, theirs, policy, again) or verdict
 
 
+def arguments_of(label: Node) -> frozenset[str]:
+    """The variables of f(x), of P(x) where that reads as a product, and of a tuple of them."""
+    if isinstance(label, Applied):
+        return free_symbols(Group("(", label.arguments, ")"))
+    if isinstance(label, Group):
+        return frozenset().union(*map(arguments_of, label.items))
+    if isinstance(label, Product) and len(label.factors) == 2:
+        return free_symbols(label.factors[1])
+    return frozenset()
+
+
 def arbitrary_constants(
-    label: Applied, mine: Node, theirs: Node, policy: MathParameters, again: Compare
+    label: Node, mine: Node, theirs: Node, policy: MathParameters, again: Compare
 ) -> Verdict | None:
     """f(x) = cx is f(x) = kx: what is no argument is a constant, whatever its name."""
-    arguments = free_symbols(Group("(", label.arguments, ")"))
+    arguments = arguments_of(label)
+    if not arguments:
+        return None
     due, given = free_symbols(mine) - arguments, free_symbols(theirs) - arguments
     old, new = sorted(given - due), sorted(due - given)
     if not 0 < len(old) == len(new) <= 2:

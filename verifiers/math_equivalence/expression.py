@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from typing import Literal as OneOf
 from typing import TypeVar, dataclass_transform
 
@@ -22,7 +21,6 @@ class Node:
     """Anything that the parser reads."""
 
     __slots__ = ()
-    __hash__ = object.__hash__
 
 
 # --- scalars ----------------------------------------------------------------------------
@@ -224,9 +222,9 @@ def negated(operand: Node) -> Node:
     return Product((MINUS_ONE, operand))
 
 
-@cache
-def field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+def field_names(kind: type[Node]) -> tuple[str, ...]:
+    """The names of a node's parts."""
+    return tuple(kind.__slots__)
 
 
 def children(parent: Node) -> Iterator[Node]:

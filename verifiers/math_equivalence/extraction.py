@@ -32,6 +32,7 @@ BETWEEN_BOXES: Final = re.compile(
     r"(?:[\s$,;.*&、，]|\\[,;()\[\] ]|\\(?:text|quad|qquad|mathrm)\b|[{}]|and\b|or\b|和|或)*",
     re.IGNORECASE,
 )
+MAX_BOX_DEPTH: Final = 4
 MAX_BETWEEN_BOXES: Final = 48
 
 KEYWORDS: Final = ("nswer", "NSWER", "答案", "####", "ntwort", "éponse", "espuesta", "твет")
@@ -165,7 +166,10 @@ def box_spans(text: str) -> list[tuple[int, int, str]]:
 
 def unboxed(content: str) -> str:
     """The innermost content where all of a box is another box."""
-    while (match := BOX.match(content)) and content.startswith("{", match.end()):
+    for _ in range(MAX_BOX_DEPTH):
+        match = BOX.match(content)
+        if match is None or not content.startswith("{", match.end()):
+            break
         if closing_brace(content, match.end() + 1) != len(content) - 1:
             break
         content = content[match.end() + 1 : -1].strip()

@@ -33,12 +33,18 @@ from verifiers.math_equivalence.values import (
     is_real,
 )  # fmt: skip
 from verifiers.math_equivalence.verdict import Verdict, different, equal
+from verifiers.math_equivalence.words import text_form
 
 Compare = Callable[[Node, Node, MathParameters], Verdict]
 
 PARAMETERS: Final = frozenset("kmnljtpqs")
 """Names of integer parameters, where one is declared or stands beside π."""
 INTEGERS: Final = frozenset({"Z", "N", "Z+", "Z>0", "Z>=0", "N0", "N_0", "N*", "N+"})
+DECLARING: Final = frozenset(
+    "for where with if any all some every each arbitrary is are an be integer integers and in "
+    "an the value values of number numbers mathbb".split()
+)
+"""Words of "where k is any integer"."""
 DIGITS: Final = 40
 REACH: Final = 6
 """Members of a progression that are looked for in the other side, on either side of zero."""
@@ -46,6 +52,8 @@ REACH: Final = 6
 
 def compare(reference: Node, answer: Node, policy: MathParameters, again: Compare) -> Verdict:
     """Statements with conditions. `again` compares their parts."""
+    if not compatible_words(reference, answer):
+        return different("condition", "condition")
     statements = [n.statement if isinstance(n, Conditional) else n for n in (reference, answer)]
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
     if any(declares_integer(condition) for condition in conditions):
@@ -63,6 +71,20 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     if isinstance(left, Words) or isinstance(right, Words) or again(left, right, policy).equal:
         return verdict
     return different("condition", "condition")
+
+
+def compatible_words(reference: Node, answer: Node) -> bool:
+    """Conditions in words must be the same words, unless they merely declare integers."""
+    texts = [
+        text_form(n.condition.text, fold=True)
+        for n in (reference, answer)
+        if isinstance(n, Conditional) and isinstance(n.condition, Words)
+    ]
+    return len(texts) < 2 or texts[0] == texts[1] or all(map(merely_declares, texts))
+
+
+def merely_declares(text: str) -> bool:
+    return all(len(word) == 1 or word in DECLARING for word in text.split())
 
 
 def declares_integer(condition: Node | None) -> bool:

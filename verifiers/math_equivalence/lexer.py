@@ -69,8 +69,11 @@ ENGLISH: Final = frozenset(
     "no on is it of at by do go he me my so up us we am an as be not all any are but can few "
     "one two ten six odd even yes true none zero both only each tie win loss lose red blue the "
     "has had was per day days week hour hours sum mean mode area each pair than that then more "
-    "less most fold half four five nine last next same side unit left over also left past".split()
+    "dne less most fold half four five nine last next same side unit left over also left past".split()
 )
+UNIT_VECTORS: Final = {"i": "unit i", "j": "unit j", "k": "unit k", "imath": "unit i",
+                       "jmath": "unit j"}  # fmt: skip
+VECTOR_WRAPS: Final = frozenset({"vec", "hat", "widehat", "mathbf", "boldsymbol", "bm"})
 SYMBOL_WRAPS: Final = frozenset({"vec", "hat", "widehat", "mathbf", "boldsymbol", "bm", "mathcal"})
 
 
@@ -159,6 +162,8 @@ def wrapped(wrap: str, content: str, spaced: bool) -> Token:
     name = content.strip()
     if name in FUNCTIONS:
         return Token("func", name, spaced)
+    if wrap in VECTOR_WRAPS and name.strip("\\") in UNIT_VECTORS:
+        return Token("sym", UNIT_VECTORS[name.strip("\\")], spaced)
     if wrap == "vec":
         return Token("sym", f"vec {name}", spaced)
     if wrap in SYMBOL_WRAPS and re.fullmatch(r"[A-Za-z]|\\?[a-z]+", name):

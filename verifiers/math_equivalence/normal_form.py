@@ -112,6 +112,10 @@ SUBSCRIPT_TAG: Final = re.compile(r"<sub>([^<>]{0,80})</sub>")
 ORDINAL: Final = re.compile(
     r"(?<=[0-9])(?:\^?\{?\s?\\(?:text|mathrm)\{\s?(?:st|nd|rd|th)\}\}?|(?:st|nd|rd|th)\b|\^\{?th\}?)"
 )
+TEMPERATURE: Final = re.compile(
+    r"(?:\^\s*\{?\s*\\circ\s*\}?|\\?degrees?)[\s~]*(?:\\,)?(?:\\(?:text|mathrm)\s*\{)?\s*"
+    r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
+)
 STRAY_PERIOD: Final = re.compile(r"\.(?=\s*[\])])(?<![.]\.)")
 TRAILING: Final = " \t\r\n.,;:"
 SPACE_RUN: Final = re.compile(r"\s+")
@@ -131,6 +135,8 @@ def clean(text: str) -> str:
         text = text[2:-2]
     if not text.isascii():
         text = without_unicode(text)
+    if "circ" in text or "degree" in text:
+        text = TEMPERATURE.sub(temperature, text)
     if "\\" in text or "$" in text or "*" in text or "~" in text or "`" in text:
         text = GROUPED_THOUSANDS.sub("", text)
         text = DECIMAL_COMMA.sub(".", text)
@@ -153,6 +159,10 @@ def repaired(text: str) -> str:
     if "</su" in text:
         text = SUPERSCRIPT_TAG.sub(r"^{\1}", SUBSCRIPT_TAG.sub(r"_{\1}", text))
     return STRAY_PERIOD.sub("", ORDINAL.sub("", text))
+
+
+def temperature(match: re.Match[str]) -> str:
+    return " celsius" if match[1] in "Cc" else " fahrenheit"
 
 
 def trimmed(text: str) -> str:

@@ -42,8 +42,11 @@ DIGITS: Final = 50
 MAX_ENDPOINTS: Final = 128
 """Comparing cells takes the square of it."""
 SAME: Final = 1e-30
-NAMED: Final = {"R+": "0<", "R>0": "0<", "R-": "<0", "R<0": "<0", "R>=0": "0<=", "R<=0": "<=0",
+NAMED: Final = {"R+": "0<", "R-": "<0", "R<0": "<0", "R>=0": "0<=", "R<=0": "<=0",
                 "R!=0": "!0", "R*": "!0"}  # fmt: skip
+GRID: Final = tuple(Fraction(number**3, 71) for number in range(-20, 21))
+"""Further numbers to try where one side is not solved: dense near zero, to about ±110."""
+
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -54,11 +57,12 @@ class NotARegionError(Exception):
 class Region:
     """A set of real numbers as a test of membership, and the numbers where it may change."""
 
-    def __init__(self, contains: Contains, endpoints: list[Value]) -> None:
+    def __init__(self, contains: Contains, endpoints: list[Value], *, solved: bool = True) -> None:
         if len(endpoints) > MAX_ENDPOINTS:
             raise TooLargeError("too many intervals")
         self.contains = contains
         self.endpoints = endpoints
+        self.solved = solved
 
 
 def read_region(node: Node) -> Region:
@@ -136,16 +140,20 @@ def finite(items: tuple[Node, ...]) -> Region:
     return Region(lambda x: any(compare(x, member) == 0 for member in members), members)
 
 
+def joined(parts: list[Region], contains: Contains) -> Region:
+    endpoints = [value for part in parts for value in part.endpoints]
+    return Region(contains, endpoints, solved=all(part.solved for part in parts))
+
+
 def combined(node: SetOperation) -> Region:
     parts = [region(part) for part in node.parts]
-    endpoints = [value for part in parts for value in part.endpoints]
     if node.kind == "union":
-        return Region(lambda x: any(part.contains(x) for part in parts), endpoints)
+        return joined(parts, lambda x: any(part.contains(x) for part in parts))
     if node.kind == "intersection":
-        return Region(lambda x: all(part.contains(x) for part in parts), endpoints)
+        return joined(parts, lambda x: all(part.contains(x) for part in parts))
     first, *others = parts
-    return Region(
-        lambda x: first.contains(x) and not any(part.contains(x) for part in others), endpoints
+    return joined(
+        parts, lambda x: first.contains(x) and not any(part.contains(x) for part in others)
     )
 
 
@@ -173,6 +181,8 @@ def inequality(node: Relation, *, equations: bool = False) -> Region:
         return Region(lambda x: not excluded.contains(x), excluded.endpoints)
     if (set(node.signs) == {"="} and not equations) or not set(node.signs) <= set(FLIPPED):
         raise NotARegionError("an equation")
+    if len(free_symbols(node)) == 1 and not all(map(is_simple, node.operands)):
+        return unsolved(node)
     tests, endpoints = [], []
     for left, sign, right in zip(node.operands, node.signs, node.operands[1:], strict=False):
         if isinstance(left, Symbol) and not free_symbols(right):
@@ -184,6 +194,33 @@ def inequality(node: Relation, *, equations: bool = False) -> Region:
         tests.append(comparison(sign, bound))
         endpoints.extend(finite_ones(bound))
     return Region(lambda x: all(test(x) for test in tests), endpoints)
+
+
+def is_simple(side: Node) -> bool:
+    """The variable itself, or a bound without it."""
+    return isinstance(side, Symbol) or not free_symbols(side)
+
+
+def unsolved(node: Relation) -> Region:
+    """x^2 < 4: true or false at a number, with endpoints that only the other side can tell."""
+    (name,) = free_symbols(node)
+    evaluator = Evaluator(DIGITS)
+
+    def contains(x: Value) -> bool:
+        try:
+            values = [evaluator.value(side, {name: x}) for side in node.operands]
+        except UndefinedError:
+            return False
+        except NotNumericError:
+            raise NotARegionError("no inequality between numbers") from None
+        if not all(map(is_real, values)):
+            return False
+        return all(
+            comparison(sign, right)(left)
+            for left, sign, right in zip(values, node.signs, values[1:], strict=False)
+        )
+
+    return Region(contains, [], solved=False)
 
 
 def comparison(sign: str, bound: Value) -> Contains:
@@ -226,9 +263,8 @@ def listed(node: Listing, kind: str) -> Region:
         inequality(item, equations=True) if isinstance(item, Relation) else region(item)
         for item in node.items
     ]
-    endpoints = [value for part in parts for value in part.endpoints]
     combine = any if kind == "union" else all
-    return Region(lambda x: combine(part.contains(x) for part in parts), endpoints)
+    return joined(parts, lambda x: combine(part.contains(x) for part in parts))
 
 
 def cells(endpoints: list[Value]) -> list[Value]:
@@ -261,7 +297,12 @@ def first_difference(left: Region, right: Region) -> Value | None:
     """A number that only one of the two contains."""
     with numerics:
         CONTEXT.dps = DIGITS
-        for x in cells([*left.endpoints, *right.endpoints]):
+        samples = cells([*left.endpoints, *right.endpoints])
+        if not left.solved or not right.solved:
+            if not left.solved and not right.solved:
+                raise NotARegionError("two inequalities that are not solved")
+            samples += GRID
+        for x in samples:
             if left.contains(x) != right.contains(x):
                 return x
     return None

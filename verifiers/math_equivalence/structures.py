@@ -26,11 +26,13 @@ from verifiers.math_equivalence.expression import (
     SetBuilder,
     SetOf,
     SetOperation,
+    Sum,
     Symbol,
     Words,
     contains,
     free_symbols,
     rebuilt,
+    renamed,
 )  # fmt: skip
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
@@ -118,11 +120,27 @@ def prepared(node: Node) -> Node:
         return phrase(node.text) or node
     if contains(node, PlusMinus):
         node = without_signs(node)
+    if isinstance(node, Sum | Product):
+        node = components(node, free_symbols(node))
     if isinstance(node, Listing):
         node = flat_list(node)
     if isinstance(node, SetOf) and len(node.items) > 1:
         node = SetOf(tuple(dict.fromkeys(node.items)))
     return node
+
+
+def components(node: Node, names: frozenset[str]) -> Node:
+    """2i - 3j with bold or hatted letters as (2, -3)."""
+    axes = [name for name in ("unit i", "unit j", "unit k") if name != "unit k" or name in names]
+    if not names & set(axes):
+        return node
+    items = []
+    for axis in axes:
+        item = node
+        for name in axes:
+            item = renamed(item, name, Number(1 if name == axis else 0))
+        items.append(item)
+    return Group("(", tuple(items), ")")
 
 
 def as_family(node: Node) -> Node:
@@ -237,9 +255,9 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
         return different("region", "type", reference=kind(reference), answer=kind(answer))
     try:
         left, right = read_region(reference), read_region(answer)
+        at = first_difference(left, right)
     except NotARegionError:
         return None
-    at = first_difference(left, right)
     if at is None:
         return equal("region")
     return different("region", at=str(float(at)), in_reference=bool(left.contains(at)))

@@ -44,10 +44,10 @@ BASE: Final[dict[str, tuple[Fraction | int, dict[str, int]]]] = {
     "B": (8, {"bit": 1}), "Wh": (3600, {"kg": 1, "m": 2, "s": -2}), "S": (1, {"kg": -1, "m": -2, "s": 3, "A": 2}),
     "M": (1000, {"mol": 1, "m": -3}), "Bq": (1, {"s": -1}), "lm": (1, {"lm": 1}),
 }  # fmt: skip
-PREFIXES: Final = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 1000, "h": 100, "d": Fraction(1, 10),
+PREFIXES: Final[dict[str, Fraction | int]] = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 1000, "h": 100, "d": Fraction(1, 10),
                    "c": Fraction(1, 100), "m": Fraction(1, 1000), "mu": Fraction(1, 10**6),
                    "u": Fraction(1, 10**6), "n": Fraction(1, 10**9), "p": Fraction(1, 10**12)}  # fmt: skip
-WORD_PREFIXES: Final = {"kilo": 1000, "mega": 10**6, "giga": 10**9, "centi": Fraction(1, 100),
+WORD_PREFIXES: Final[dict[str, Fraction | int]] = {"kilo": 1000, "mega": 10**6, "giga": 10**9, "centi": Fraction(1, 100),
                         "milli": Fraction(1, 1000), "micro": Fraction(1, 10**6),
                         "nano": Fraction(1, 10**9), "deci": Fraction(1, 10)}  # fmt: skip
 PREFIXED_WORDS: Final = {"meter": "m", "metre": "m", "gram": "g", "second": "s", "liter": "L",
@@ -108,7 +108,7 @@ def read_unit(text: str) -> Unit | None:
     nouns: list[str] = []
     sign, shape, position = 1, 1, 0
     last: tuple[Fraction, dict[str, int]] | None = None
-    text = text.strip(" .")
+    text = text.strip(" .()")
     while position < len(text):
         match = PART.match(text, position)
         if match is None or match.end() == position:
@@ -122,7 +122,7 @@ def read_unit(text: str) -> Unit | None:
             exponent = int(match["exponent"] or {"squared": 2, "cubed": 3}[match["power"]])
             if last is None or not -9 < exponent < 9:
                 return None
-            factor *= Fraction(last[0] ** (exponent - 1))
+            factor *= power(last[0], exponent - 1)
             merge(dimensions, last[1], exponent - 1)
             last = None
         elif match["name"]:
@@ -138,7 +138,7 @@ def read_unit(text: str) -> Unit | None:
                 continue
             size, exponents = known
             last = (
-                Fraction(size ** (sign * shape)),
+                power(size, sign * shape),
                 {k: v * sign * shape for k, v in exponents.items()},
             )
             factor *= last[0]
@@ -147,6 +147,10 @@ def read_unit(text: str) -> Unit | None:
     if not plausible_nouns(nouns):
         return None
     return Unit(factor, tuple(sorted((k, v) for k, v in dimensions.items() if v)), tuple(nouns))
+
+
+def power(size: Fraction, exponent: int) -> Fraction:
+    return size**exponent if exponent >= 0 else 1 / size**-exponent
 
 
 def merge(total: dict[str, int], part: dict[str, int], times: int) -> None:

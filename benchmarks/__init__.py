@@ -1,0 +1,1 @@
+"""Measurements of what the README claims, side by side with the systems it names."""
