@@ -108,6 +108,7 @@ def extract(final: str, answer_from: AnswerFrom = "auto") -> Extraction | None:
         return (
             boxed(final)
             or stated(final)
+            or (only_display(final) and displayed(final, concluding=True))
             or whole(final)
             or displayed(final, concluding=True)
             or inline(final)
@@ -270,6 +271,10 @@ def short_text(text: str) -> Extraction | None:
 
 
 # --- formulas and numbers ---------------------------------------------------------------
+
+
+def only_display(text: str) -> bool:
+    return text.count("\\[") + text.count("$$") // 2 == 1
 
 
 def displayed(text: str, *, concluding: bool) -> Extraction | None:
