@@ -26,10 +26,19 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +71,41 @@ see `Scheduler` in the service.
 MAX_NAME_CHARACTERS = 256
 """Ids, groups and run names are keys of logs and tables, not texts."""
 
+MAX_NESTING = 128
+"""Levels of arrays and objects in any one JSON value of a request. Serializers give up at
+some 250, and what cannot be passed on must not be let in."""
+
+
+def nesting(value: Any) -> int:
+    """How many arrays and objects lie around the deepest value."""
+    depth = 0
+    level = [value]
+    while level := [
+        inner
+        for outer in level
+        if isinstance(outer, dict | list)
+        for inner in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
+        depth += 1
+    return depth
+
+
+def shallow(value: Any) -> Any:
+    """The value itself.
+
+    Raises:
+        ValueError: it is nested more than `MAX_NESTING` deep.
+    """
+    if isinstance(value, dict | list) and nesting(value) > MAX_NESTING:
+        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    return value
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-ScorerSpec = Name | dict[str, JsonValue]
+Json = Annotated[JsonValue, BeforeValidator(shallow)]
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(shallow)]
+ScorerSpec = Name | JsonObject
 """A scorer's or preset's name, or `{"type": NAME, **parameters}`."""
 
 
@@ -88,6 +129,12 @@ class Message(BaseModel):
     role: Name
     content: Text | list[TextPart] | None = None
 
+    @model_validator(mode="after")
+    def _is_shallow(self) -> Self:
+        if self.model_extra:
+            shallow(self.model_extra)
+        return self
+
     @property
     def text(self) -> str:
         if isinstance(self.content, str):
@@ -109,12 +156,10 @@ class Sample(BaseModel):
     id: Name | None = Field(None, description="Echoed. Default: the sample's index.")
     prompt: Text | list[Message] | None = Field(None, description="What the policy was asked.")
     completion: Text | AssistantMessage = Field(description="What the policy wrote.")
-    reference: JsonValue = Field(None, description="What is right, in the scorer's own form.")
+    reference: Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
-    metadata: dict[str, JsonValue] | None = Field(
-        None, description="Kept in the log. No scorer reads it."
-    )
+    metadata: JsonObject | None = Field(None, description="Kept in the log. No scorer reads it.")
 
     @property
     def text(self) -> str:
@@ -221,6 +266,28 @@ class InternalError(ScoringError):
         self.retryable = retryable
 
 
+class SpecError(ValueError):
+    """A scorer spec that cannot be used.
+
+    `faults` holds (path, message) pairs; a path is a tuple as in pydantic's `loc`.
+    """
+
+    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{'.'.join(map(str, path))}: {message}" if path else message
+            for path, message in self.faults
+        )
+
+    def below(self, *path: str | int) -> Self:
+        """The same complaint about a spec that lies at `path` inside another."""
+        self.faults = [((*path, *inner), message) for inner, message in self.faults]
+        return self
+
+
 # --- who scores -------------------------------------------------------------------------
 
 
@@ -264,8 +331,8 @@ class Scorer(ABC, Generic[P]):
     parameters_type: ClassVar[type[Parameters]] = Parameters
     reference_type: ClassVar[Any] = None
     """The type of reference it takes; None where it reads none."""
-    requires: ClassVar[frozenset[str]] = frozenset()
-    """Fields of `Sample` that must be present: any of "prompt", "reference"."""
+    requires: ClassVar[tuple[Literal["prompt", "reference"], ...]] = ()
+    """Fields of `Sample` that must be present."""
     example: ClassVar[Mapping[str, Any]]
     """A sample (its `scorer` included) that earns the highest reward."""
 
@@ -315,23 +382,33 @@ class Scorer(ABC, Generic[P]):
         Raises:
             InvalidReference: it is of another type.
         """
+        if type(sample.reference) is self.reference_type:
+            return sample.reference
         try:
-            return self._reference_adapter().validate_python(sample.reference)
+            return self._parse_reference(sample.reference)
         except ValidationError as error:
             raise InvalidReference(first_fault("reference", error)) from None
 
-    @classmethod
-    @cache
-    def _reference_adapter(cls) -> TypeAdapter[Any]:
-        return TypeAdapter(cls.reference_type, config=ConfigDict(strict=True))
+    @cached_property
+    def _parse_reference(self) -> Callable[[JsonValue], Any]:
+        return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
 
     @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:
-        return None if cls.reference_type is None else cls._reference_adapter().json_schema()
+        if cls.reference_type is None:
+            return None
+        return TypeAdapter(cls.reference_type).json_schema()
 
-    def missing(self, sample: Sample) -> list[str]:
-        """The required fields that `sample` leaves out."""
-        return [name for name in sorted(self.requires) if getattr(sample, name) is None]
+    def check(self, sample: Sample) -> None:
+        """Refuses a sample that leaves out a required field.
+
+        Raises:
+            MissingField: naming it.
+        """
+        if sample.reference is None and "reference" in self.requires:
+            raise MissingField(f"{self.name} needs a reference")
+        if sample.prompt is None and "prompt" in self.requires:
+            raise MissingField(f"{self.name} needs a prompt")
 
 
 class Verifier(Scorer[P]):
@@ -351,10 +428,9 @@ class Verifier(Scorer[P]):
         Running out of memory is the completion's fault only where each task has its own
         cap; elsewhere it is the machine's.
         """
-        started = time.perf_counter()
+        started_ns = time.perf_counter_ns()
         try:
-            if missing := self.missing(sample):
-                raise MissingField(f"{self.name} needs {' and '.join(missing)}")
+            self.check(sample)
             score = self.score_one(sample)
         except ScoringError as error:
             score = Score.failed(error)
@@ -367,7 +443,7 @@ class Verifier(Scorer[P]):
         except Exception:
             logger.exception("%s failed on sample %r", self.name, sample.id)
             score = Score.failed(InternalError(f"{self.name} failed on this sample"))
-        score.elapsed_ms = round((time.perf_counter() - started) * 1000, 4)
+        score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
         return score
 
     async def score(self, samples: Sequence[Sample]) -> list[Score]:

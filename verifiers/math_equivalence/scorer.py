@@ -36,7 +36,7 @@ class MathEquivalence(Verifier[MathParameters]):
     lane = "cpu"
     parameters_type = MathParameters
     reference_type = str | int | float
-    requires = frozenset({"reference"})
+    requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Solve x^2 = 2 for x > 0.",
         "completion": "The positive root is \\boxed{2/\\sqrt{2}}.",

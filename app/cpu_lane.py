@@ -1,0 +1,229 @@
+"""The `cpu` lane: worker processes that are killed and replaced when a task hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from app.scheduler import Batch, Lane
+from app.worker import TIME_LIMIT_SIGNAL
+from verifiers.base import InternalError, Sample, Score, Scorer
+
+logger = logging.getLogger(__name__)
+
+MAX_CHUNK = 64
+"""Samples in one message to a worker: enough that the message costs little beside them."""
+
+STALL_FACTOR = 20
+"""A worker that takes so many times its CPU limit by the clock is stuck through no fault
+of the sample: it is killed, and the sample is an error of ours."""
+
+START_TIMEOUT_S = 60.0
+
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""What workers see of the environment: no key and no token."""
+
+SAMPLES = TypeAdapter(list[Sample])
+SCORE = TypeAdapter(Score)
+
+
+class WorkerDied(Exception):
+    """The process is gone. `returncode` is negative for a signal."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(f"worker ended with {returncode}")
+        self.returncode = returncode
+
+
+class Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._lines: deque[bytes] = deque()
+        self._unread = b""
+
+    @classmethod
+    async def start(cls, cpu_limit_s: float, memory_bytes: int) -> Worker:
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "app.worker", str(cpu_limit_s), str(memory_bytes)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl+C is for the service to handle
+        )
+        worker = cls(process)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await worker._line()
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    async def score(
+        self,
+        scorer: Scorer[Any],
+        samples: Sequence[Sample],
+        settle: Callable[[int, Score], None],
+        stall_s: float,
+    ) -> None:
+        """Scores `samples`, calling `settle` with each score as it arrives.
+
+        Raises:
+            WorkerDied: the process ended first.
+            TimeoutError: a sample took longer than `stall_s` by the clock.
+        """
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(message(scorer, samples))
+        with contextlib.suppress(ConnectionError):
+            await stdin.drain()
+        for position in range(len(samples)):
+            async with asyncio.timeout(stall_s):
+                line = await self._line()
+            settle(position, SCORE.validate_json(line))
+
+    async def _line(self) -> bytes:
+        stdout = self._process.stdout
+        assert stdout is not None
+        while not self._lines:
+            data = await stdout.read(1 << 16)
+            if not data:
+                raise WorkerDied(await self._process.wait())
+            *lines, self._unread = (self._unread + data).split(b"\n")
+            self._lines.extend(lines)
+        return self._lines.popleft()
+
+    async def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
+    spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
+    return b'{"spec":%b,"samples":%b}\n' % (orjson.dumps(spec), SAMPLES.dump_json(list(samples)))
+
+
+class CpuLane(Lane):
+    """Up to `workers` processes, the first started with the lane, the others on demand.
+
+    A sample that outlives its CPU limit is the completion's fault: it gets the lowest
+    reward with outcome `time_limit`. A worker that dies otherwise is ours: the sample is
+    tried once more, then fails with a retryable error.
+    """
+
+    name = "cpu"
+
+    def __init__(
+        self, *, workers: int, cpu_limit_s: float, memory_bytes: int, capacity: int
+    ) -> None:
+        super().__init__(capacity)
+        self._cpu_limit_s = cpu_limit_s
+        self._memory_bytes = memory_bytes
+        self._workers = workers
+        self._slots = asyncio.Semaphore(workers)
+        self._idle: list[Worker] = []
+        self._alive: set[Worker] = set()
+        self._fault: str | None = "not started"
+
+    async def start(self) -> None:
+        self._idle.append(await self._start_worker())
+
+    async def stop(self) -> None:
+        self._fault = "stopped"
+        self._idle.clear()
+        await asyncio.gather(*(self._discard(worker) for worker in list(self._alive)))
+
+    def fault(self) -> str | None:
+        return self._fault
+
+    async def run(self, batch: Batch) -> None:
+        size = max(1, min(MAX_CHUNK, -(-len(batch.samples) // self._workers)))
+        async with asyncio.TaskGroup() as group:
+            for start in range(0, len(batch.samples), size):
+                stop = min(start + size, len(batch.samples))
+                group.create_task(self._run_chunk(batch, start, stop))
+
+    async def _run_chunk(self, batch: Batch, start: int, stop: int) -> None:
+        suspect = None  # the sample at which the last worker died, not of its time limit
+        while start < stop:
+            try:
+                async with self._slots:
+                    start, returncode = await self._score(batch, start, stop)
+            except InternalError as unavailable:
+                for position in range(start, stop):
+                    batch.settle(position, Score.failed(unavailable))
+                return
+            if returncode is None:
+                continue
+            if returncode == -TIME_LIMIT_SIGNAL:
+                limit = self._cpu_limit_s
+                batch.settle(start, batch.scorer.lowest("time_limit", cpu_limit_s=limit))
+                start += 1
+            elif start == suspect:
+                logger.error("%s: workers end with %s", batch.scorer.name, returncode)
+                error = InternalError("the scoring process died", retryable=True)
+                batch.settle(start, Score.failed(error))
+                start += 1
+            else:
+                suspect = start
+
+    async def _score(self, batch: Batch, start: int, stop: int) -> tuple[int, int | None]:
+        """Scores from `start` on with one worker.
+
+        Returns the first position still open, and how the worker ended, if it did.
+        """
+        position = start
+
+        def settle(offset: int, score: Score) -> None:
+            nonlocal position
+            batch.settle(start + offset, score)
+            position = start + offset + 1
+
+        worker = await self._take()
+        try:
+            stall_s = self._cpu_limit_s * STALL_FACTOR
+            await worker.score(batch.scorer, batch.samples[start:stop], settle, stall_s)
+        except WorkerDied as death:
+            await self._discard(worker)
+            return position, death.returncode
+        except TimeoutError:
+            await self._discard(worker)
+            return position, -signal.SIGKILL
+        except BaseException:
+            await self._discard(worker)
+            raise
+        self._idle.append(worker)
+        return position, None
+
+    async def _take(self) -> Worker:
+        return self._idle.pop() if self._idle else await self._start_worker()
+
+    async def _start_worker(self) -> Worker:
+        try:
+            worker = await Worker.start(self._cpu_limit_s, self._memory_bytes)
+        except (OSError, WorkerDied, TimeoutError) as error:
+            self._fault = f"a worker process does not start: {error or 'no answer'}"
+            raise InternalError("the cpu lane cannot start a process", retryable=True) from error
+        self._fault = None
+        self._alive.add(worker)
+        return worker
+
+    async def _discard(self, worker: Worker) -> None:
+        self._alive.discard(worker)
+        await worker.kill()

@@ -1,0 +1,170 @@
+"""The envelopes of the wire, around the types in `verifiers/base.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from verifiers.base import Kind, LaneName, Name, Sample, Score, ScorerSpec
+
+
+class ScoreRequest(BaseModel):
+    """`POST /v1/score`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scorer: ScorerSpec | None = Field(
+        None, description="Scores every sample that names no scorer of its own."
+    )
+    samples: list[Sample] = Field(min_length=1)
+    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    deadline_s: float | None = Field(
+        None,
+        gt=0,
+        le=3_600,
+        allow_inf_nan=False,
+        description="Seconds for the whole request; what is unfinished then is an error.",
+    )
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> Self:
+        """Every sample has a scorer, and an id of its own (its index, where it has none)."""
+        if any(sample.id is not None for sample in self.samples):
+            seen: set[str] = set()
+            for index, sample in enumerate(self.samples):
+                identifier = sample.id or str(index)
+                if identifier in seen:
+                    raise fault("another sample has this id", "samples", index, "id")
+                seen.add(identifier)
+        if self.scorer is None:
+            for index, sample in enumerate(self.samples):
+                if sample.scorer is None:
+                    raise fault("neither sample nor request names one", "samples", index, "scorer")
+        return self
+
+
+def fault(message: str, *location: str | int) -> ValidationError:
+    """A validation error at a place of one's choice, which a plain ValueError cannot name."""
+    kind = PydanticCustomError("invalid_request", "{message}", {"message": message})
+    return ValidationError.from_exception_data(
+        "ScoreRequest", [InitErrorDetails(type=kind, loc=location, input=None)]
+    )
+
+
+def limited_score_request(max_samples: int) -> type[ScoreRequest]:
+    """`ScoreRequest` with the service's own limit, so that the OpenAPI document tells it."""
+    samples = Annotated[list[Sample], Field(min_length=1, max_length=max_samples)]
+    return create_model("ScoreRequest", __base__=ScoreRequest, samples=(samples, ...))
+
+
+class Summary(BaseModel):
+    """What the scores of a request come to. Mean and deviation are of the scored ones."""
+
+    count: int
+    scored: int
+    failed: int
+    mean: float | None = Field(description="None where nothing was scored.")
+    std: float | None = Field(description="Population standard deviation.")
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Summary:
+        rewards = [score.reward for score in scores if score.reward is not None]
+        count, scored = len(scores), len(rewards)
+        if not scored:
+            return cls(count=count, scored=0, failed=count, mean=None, std=None)
+        mean = math.fsum(rewards) / scored
+        variance = math.fsum((reward - mean) ** 2 for reward in rewards) / scored
+        failed = count - scored
+        return cls(count=count, scored=scored, failed=failed, mean=mean, std=math.sqrt(variance))
+
+
+class ScoreResponse(BaseModel):
+    """The scores, in the order and number of the samples."""
+
+    request_id: str
+    scores: list[Score]
+    summary: Summary
+
+
+class SummaryLine(BaseModel):
+    """The last line of a stream."""
+
+    summary: Summary
+
+
+class ScorerDescription(BaseModel):
+    """What one scorer rewards and what it needs."""
+
+    name: str
+    kind: Kind
+    description: str
+    version: str
+    lane: LaneName
+    reward_range: tuple[float, float]
+    deterministic: bool
+    requires: list[str]
+    parameters_schema: dict[str, Any]
+    reference_schema: dict[str, Any] | None
+    example: dict[str, JsonValue] = Field(
+        description="A sample that earns the highest reward, ready to be posted."
+    )
+
+
+class PresetDescription(BaseModel):
+    """A scorer that the settings gave a name."""
+
+    name: str
+    scorer: ScorerSpec
+    reward_range: tuple[float, float]
+
+
+class ScorerList(BaseModel):
+    scorers: list[ScorerDescription]
+    presets: list[PresetDescription]
+
+
+class Health(BaseModel):
+    status: str
+
+
+class LaneHealth(BaseModel):
+    ready: bool
+    reason: str | None
+    pending: int = Field(description="Samples admitted and not yet scored.")
+
+
+class Readiness(BaseModel):
+    status: str
+    lanes: dict[str, LaneHealth]
+
+
+class Fault(BaseModel):
+    """One offending field."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with what a client needs to decide on a retry."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    request_id: str
+    errors: list[Fault] = Field(default_factory=list)

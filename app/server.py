@@ -1,0 +1,62 @@
+"""Runs the application under uvicorn, and ends it without losing work.
+
+On SIGTERM or Ctrl+C the service first drains: it still answers, `/readyz` says 503 so that
+balancers look elsewhere, and work in flight finishes. Only then does it stop listening. A
+second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.scheduler import Scheduler
+from app.settings import Settings
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server with a drain before its shutdown."""
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler, grace_s: float) -> None:
+        super().__init__(config)
+        self._scheduler = scheduler
+        self._grace_s = grace_s
+        self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._loop = asyncio.get_running_loop()
+        await super().startup(None)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"Assay is ready at http://{shown}:{port}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._scheduler.draining or not self.started:
+            super().handle_exit(sig, frame)
+        else:
+            self._scheduler.draining = True
+            self._loop.call_soon_threadsafe(self._begin_drain)
+
+    def _begin_drain(self) -> None:
+        self._drain = asyncio.create_task(self._drain_then_exit())
+
+    async def _drain_then_exit(self) -> None:
+        await self._scheduler.drain(grace_s=self._grace_s)
+        self.should_exit = True
+
+
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Serves until a signal ends it."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+    DrainingServer(config, app.state.scheduler, settings.drain_grace_s).run()

@@ -1,0 +1,143 @@
+"""Every setting of the service, and the only reader of its TOML file and environment.
+
+A value is taken from the command line, else from `ASSAY_…` in the environment, else from
+the TOML file, else it is the default below. `assay.example.toml` shows them all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from verifiers.base import ScorerSpec
+
+PREFIX = "ASSAY_"
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The message says which and why."""
+
+
+class Settings(BaseSettings):
+    """How one service runs. Frozen: a change takes a restart."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="The port; 0 takes a free one.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Accepted bearer keys. With none, only loopback is served."
+    )
+    insecure: bool = Field(False, description="Serve other addresses without keys.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    max_samples: int = Field(4_096, ge=1, description="Samples in one request.")
+    max_body_bytes: int = Field(32 * MIB, ge=KIB, description="Bytes of one request.")
+    max_completion_bytes: int = Field(
+        256 * KIB, ge=1, description="A longer completion is `rejected`: the lowest reward."
+    )
+    queue_samples: int = Field(
+        65_536, ge=1, description="Samples waiting in one lane before requests get a 429."
+    )
+    deadline_s: float = Field(
+        120.0, gt=0, le=3_600, description="Deadline of a request that names none."
+    )
+    drain_grace_s: float = Field(
+        20.0, ge=0, description="How long work in flight may go on after SIGTERM."
+    )
+    idempotency_scores: int = Field(
+        65_536, ge=0, description="Scores remembered for repeated Idempotency-Keys."
+    )
+
+    cpu_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Processes of lane cpu."
+    )
+    cpu_limit_s: float = Field(
+        2.0, gt=0, description="CPU seconds that one sample may take in lane cpu."
+    )
+    cpu_memory_bytes: int = Field(
+        1024 * MIB, ge=256 * MIB, description="Address space of one process of lane cpu."
+    )
+
+    presets: dict[str, ScorerSpec] = Field(
+        default_factory=dict, description="Scorers by a name of your own."
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        """`ASSAY_API_KEYS` holds keys separated by commas."""
+        return [key.strip() for key in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _refuse_empty_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not key.get_secret_value() for key in value):
+            raise ValueError("a key may not be empty")
+        return value
+
+    @property
+    def exposed(self) -> bool:
+        """Reachable from other machines, without keys, and not told that this is meant."""
+        return not (is_loopback(self.host) or self.api_keys or self.insecure)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
+    """The settings of this process. Overrides that are None count as not given.
+
+    Raises:
+        SettingsError: the file is missing or no TOML, or a setting is unknown or unusable.
+    """
+    if config is not None and not config.is_file():
+        raise SettingsError(f"there is no settings file {config}")
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    if unknown := sorted(
+        name for name in os.environ if name.startswith(PREFIX) and name not in known
+    ):
+        raise SettingsError(f"unknown settings in the environment: {', '.join(unknown)}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        return FromFile(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        lines = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults]
+        raise SettingsError("\n".join(["unusable settings:", *lines])) from None
+    except ValueError as error:  # tomllib's errors are ValueErrors
+        raise SettingsError(f"{config}: {error}") from None
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

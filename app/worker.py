@@ -1,0 +1,71 @@
+"""A process of the `cpu` lane: scores what may hang, and is killed when it does.
+
+Requests and replies are JSON lines on its standard input and output. A request is
+`{"spec": {...}, "samples": [...]}`; the reply is one score a line, in order, each written
+as soon as it is there, so that the parent knows at which sample a worker died.
+
+The time limit is CPU time, counted by the kernel, whose signal ends the process: a loop
+in C code cannot put it off, and a busy machine does not make an honest sample late.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from verifiers.base import Sample, Score, Verifier
+from verifiers.registry import Registry
+
+TIME_LIMIT_SIGNAL = signal.SIGPROF
+"""What the kernel sends when a task has used up its CPU time."""
+
+SAMPLES = TypeAdapter(list[Sample])
+SCORE = TypeAdapter(Score)
+
+
+def main() -> None:
+    cpu_limit_s, memory_bytes = float(sys.argv[1]), int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(TIME_LIMIT_SIGNAL, signal.SIG_DFL)
+    replies = keep_standard_output()
+    registry = Registry()
+    write_all(replies, b"ready\n")
+    for line in sys.stdin.buffer:
+        request = orjson.loads(line)
+        scorer = registry.build(request["spec"])
+        assert isinstance(scorer, Verifier)
+        for sample in SAMPLES.validate_python(request["samples"]):
+            score = score_within(cpu_limit_s, scorer, sample)
+            write_all(replies, SCORE.dump_json(score) + b"\n")
+
+
+def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:
+    """Scores one sample; past the limit, the kernel ends this process."""
+    signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)
+    try:
+        return scorer.attempt(sample, memory_is_capped=True)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def keep_standard_output() -> int:
+    """A descriptor for replies alone: what libraries print goes to standard error."""
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    return replies
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Malformed requests: a 4xx that names the field, never a 5xx, and nobody else is harmed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.app.conftest import in_process, reversal, score
+
+JSON = {"Content-Type": "application/json"}
+
+
+def request(*samples: Any, **fields: Any) -> dict[str, Any]:
+    return {"scorer": "string_reversal", "samples": list(samples), **fields}
+
+
+GOOD = reversal("cba")
+
+NAMED_FIELDS: list[tuple[str, Any, str]] = [
+    ("no samples", {"scorer": "string_reversal"}, "samples"),
+    ("an empty batch", request(), "samples"),
+    ("samples of another type", {"scorer": "string_reversal", "samples": "abc"}, "samples"),
+    ("a sample of another type", request(GOOD, 3), "samples.1"),
+    ("no completion", request(GOOD, {"reference": "abc"}), "samples.1.completion"),
+    ("a null completion", request({"completion": None}), "samples.0.completion"),
+    ("a user's message", request({"completion": {"role": "user", "content": "x"}}), "samples.0"),
+    ("an unknown member", request({**GOOD, "refrence": 1}), "samples.0.refrence"),
+    ("an unknown field", {**request(GOOD), "scorers": 1}, "scorers"),
+    ("two equal ids", request({**GOOD, "id": "a"}, {**GOOD, "id": "a"}), "samples.1.id"),
+    ("an id that is an index", request({**GOOD, "id": "1"}, GOOD), "samples.1.id"),
+    ("an empty id", request({**GOOD, "id": ""}), "samples.0.id"),
+    ("a number as id", request({**GOOD, "id": 5}), "samples.0.id"),
+    ("a number as prompt", request({**GOOD, "prompt": 5}), "samples.0.prompt"),
+    ("10 MB of completion", request(GOOD, reversal("a" * 10_000_000)), "samples.1.completion"),
+    ("10 MB of prompt", request({**GOOD, "prompt": "a" * 10_000_000}), "samples.0.prompt"),
+    ("10 MB of id", request({**GOOD, "id": "a" * 10_000_000}), "samples.0.id"),
+    ("10 MB of scorer", request(GOOD, scorer="a" * 10_000_000), "scorer"),
+    ("a negative deadline", request(GOOD, deadline_s=-1), "deadline_s"),
+    ("a deadline of a day", request(GOOD, deadline_s=86_400), "deadline_s"),
+    ("a scorer of another type", request(GOOD, scorer=[1]), "scorer"),
+    ("a scorer without type", request(GOOD, scorer={"unit": "word"}), "scorer.type"),
+    ("a scorer's type as number", request(GOOD, scorer={"type": 3}), "scorer.type"),
+    ("an unknown parameter", request(GOOD, scorer={"type": "string_reversal", "u": 1}), "scorer.u"),
+    (
+        "a parameter out of range",
+        request(GOOD, scorer={"type": "string_reversal", "unit": "line"}),
+        "scorer.unit",
+    ),
+    (
+        "a bad scorer in a sample",
+        request(GOOD, {**GOOD, "scorer": {"type": "string_reversal", "unit": 1}}),
+        "samples.1.scorer.unit",
+    ),
+    ("100,000 samples", request(*[GOOD] * 100_000), "samples"),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [pytest.param(body, field, id=why) for why, body, field in NAMED_FIELDS]
+)
+def test_a_malformed_request_is_a_422_that_names_the_field(
+    client: TestClient, body: Any, field: str
+) -> None:
+    reply = client.post("/v1/score", json=body)
+    assert reply.status_code == 422
+    problem = reply.json()
+    assert problem["code"] == "invalid_request"
+    assert problem["retryable"] is False
+    assert any(error["field"].startswith(field) for error in problem["errors"])
+    assert len(reply.content) < 200_000
+
+
+RAW: list[tuple[str, bytes, int, str]] = [
+    ("nothing", b"", 422, "body"),
+    ("not JSON", b"{scorer}", 400, ""),
+    ("cut short", b'{"scorer": "string_rev', 400, ""),
+    ("bytes that are no UTF-8", b'{"scorer": "\xff"}', 400, ""),
+    ("100,000 brackets", b"[" * 100_000, 400, ""),
+    ("deep objects", b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400, ""),
+    ("a list", b"[]", 422, "body"),
+    ("null", b"null", 422, "body"),
+    ("NaN", b'{"deadline_s": NaN}', 422, "deadline_s"),
+    ("infinity", b'{"samples": [{"reference": -Infinity}]}', 422, "samples.0.reference"),
+    ("an overflowing number", b'{"samples": [{"reference": 1e999}]}', 422, "samples.0.reference"),
+    (
+        "a lone surrogate",
+        b'{"samples": [{"completion": "\\ud800"}]}',
+        422,
+        "samples.0.completion",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [pytest.param(body, status, field, id=why) for why, body, status, field in RAW],
+)
+def test_a_body_that_is_not_json_is_refused(
+    client: TestClient, body: bytes, status: int, field: str
+) -> None:
+    reply = client.post("/v1/score", content=body, headers=JSON)
+    assert reply.status_code == status
+    assert reply.headers["content-type"] == "application/problem+json"
+    fields = [error["field"] for error in reply.json()["errors"]]
+    assert not field or field in fields
+
+
+@pytest.mark.parametrize("nesting", [50, 150, 400, 1_000])
+def test_a_deeply_nested_reference_never_breaks_the_service(
+    client: TestClient, nesting: int
+) -> None:
+    deep = "[" * nesting + "]" * nesting
+    body = '{"scorer":"string_reversal","samples":[{"completion":"a","reference":%s}]}' % deep
+    reply = client.post("/v1/score", content=body, headers=JSON)
+    assert reply.status_code in (200, 400, 422)
+    if reply.status_code == 200:
+        assert reply.json()["scores"][0]["error"]["code"] == "invalid_reference"
+
+
+def test_a_deeply_nested_scorer_is_refused(client: TestClient) -> None:
+    deep = '{"type":' * 500 + "1" + "}" * 500
+    body = '{"scorer":%s,"samples":[{"completion":"a"}]}' % deep
+    reply = client.post("/v1/score", content=body, headers=JSON)
+    assert reply.status_code in (400, 422)
+
+
+def test_an_unknown_scorer_is_a_404_that_lists_the_known_ones(client: TestClient) -> None:
+    for body in (request(GOOD, scorer="mth"), request({**GOOD, "scorer": {"type": "mth"}})):
+        reply = client.post("/v1/score", json=body)
+        assert reply.status_code == 404
+        assert reply.json()["code"] == "unknown_scorer"
+        assert "string_reversal" in reply.json()["detail"]
+
+
+def test_every_offending_field_is_named(client: TestClient) -> None:
+    body = request({"completion": 1}, GOOD, {"reference": 1, "extra": 2}, deadline_s="soon")
+    fields = {error["field"] for error in client.post("/v1/score", json=body).json()["errors"]}
+    assert {"samples.2.completion", "samples.2.extra", "deadline_s"} <= fields
+    assert any(field.startswith("samples.0.completion") for field in fields)
+
+
+def test_a_body_over_the_limit_is_a_413() -> None:
+    with in_process(max_body_bytes=2_000) as client:
+        reply = score(client, reversal("a" * 3_000))
+        assert reply.status_code == 413
+        assert reply.json()["code"] == "body_too_large"
+        assert score(client, GOOD).status_code == 200
+
+
+def test_a_body_that_is_not_declared_as_json_is_refused(client: TestClient) -> None:
+    body = json.dumps(request(GOOD))
+    for declared in ("text/plain", "application/x-www-form-urlencoded"):
+        reply = client.post("/v1/score", content=body, headers={"Content-Type": declared})
+        assert reply.status_code == 415
+    declared = "application/vnd.assay+json; charset=utf-8"
+    reply = client.post("/v1/score", content=body, headers={"Content-Type": declared})
+    assert reply.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("GET", "/v1/score", 405), ("DELETE", "/healthz", 405)],
+)
+def test_a_wrong_address_is_a_problem_document_too(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    reply = client.request(method, path)
+    assert reply.status_code == status
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.json()["status"] == status
+
+
+def test_a_fault_of_ours_is_a_500_that_tells_nothing_of_our_insides(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object, **__: object) -> None:
+        raise RuntimeError("secret path")
+
+    monkeypatch.setattr(client.app.state.scheduler, "submit", explode)
+    reply = score(client, GOOD)
+    assert reply.status_code == 500
+    assert "secret" not in reply.text
+    assert "Traceback" not in reply.text
+    assert reply.json()["retryable"] is True
+
+
+@pytest.mark.parametrize("scorer", ["string_reversal", "regex"], ids=["inline", "cpu"])
+@pytest.mark.parametrize("levels", [100, 129, 200, 252, 300])
+def test_deep_values_are_scored_or_refused_by_name(
+    client: TestClient, scorer: str, levels: int
+) -> None:
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    message = {"role": "assistant", "content": "a", "tool_calls": deep}
+    for field, sample in (
+        ("reference", {"completion": "a", "reference": deep}),
+        ("metadata", {"completion": "a", "reference": "a", "metadata": {"x": deep}}),
+        ("completion", {"completion": message, "reference": "a"}),
+    ):
+        reply = score(client, sample, {"completion": "a", "reference": "a"}, scorer=scorer)
+        if levels < 128:
+            assert reply.json()["scores"][1]["reward"] == 1.0, "neighbours are unharmed"
+            continue
+        assert reply.status_code in (400, 422)
+        if reply.status_code == 422:
+            errors = reply.json()["errors"]
+            assert any(error["field"].startswith(f"samples.0.{field}") for error in errors)
+            assert any("levels deep" in error["message"] for error in errors)
+            assert len(reply.content) < 10_000

@@ -1,0 +1,91 @@
+"""`assay score` and `assay scorers`, as a shell user meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import reversal
+
+
+def assay(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60)
+
+
+def jsonl(*samples: dict[str, Any]) -> str:
+    return "".join(json.dumps(sample) + "\n" for sample in samples)
+
+
+def test_a_file_is_scored_in_order(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(jsonl(reversal("cba"), reversal("x", id="mine")) + "\n")
+    done = assay("score", str(source), "--scorer", "string_reversal", "--output", str(target))
+    assert done.returncode == 0, done.stderr
+    scores = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [(score["id"], score["reward"]) for score in scores] == [("1", 1.0), ("mine", 0.0)]
+    assert "correct" in done.stderr
+    assert "50.0%" in done.stderr
+
+
+def test_standard_input_and_output_are_the_default() -> None:
+    spec = json.dumps({"type": "string_reversal", "unit": "word"})
+    done = assay("score", "-", "--scorer", spec, given=jsonl(reversal("b a", "a b")))
+    assert json.loads(done.stdout)["reward"] == 1.0
+
+
+def test_samples_may_name_their_own_scorers() -> None:
+    done = assay("score", "-", given=jsonl(reversal("cba", scorer="string_reversal")))
+    assert json.loads(done.stdout)["reward"] == 1.0
+
+
+def test_a_sample_that_could_not_be_scored_makes_the_exit_status_1() -> None:
+    given = jsonl(reversal("cba"), {"completion": "cba"})
+    done = assay("score", "-", "--scorer", "string_reversal", given=given)
+    assert done.returncode == 1
+    assert [json.loads(line)["reward"] for line in done.stdout.splitlines()] == [1.0, None]
+    assert "missing_field" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "complaint"),
+    [
+        (["-", "--scorer", "nothing"], jsonl(reversal("a")), "known: "),
+        (["-"], jsonl(reversal("a")), "pass --scorer"),
+        (["-", "--scorer", "{"], jsonl(reversal("a")), "--scorer is not JSON"),
+        (["-", "--scorer", '{"type": "string_reversal", "u": 1}'], jsonl(reversal("a")), "u: "),
+        (["-", "--scorer", "string_reversal"], "{}\n", "line 1.completion"),
+        (["-", "--scorer", "string_reversal"], "not json\n", "line 1"),
+        (["no-such-file", "--scorer", "string_reversal"], "", "there is no file"),
+        (["-", "--config", "no-such-file"], jsonl(reversal("a")), "there is no settings file"),
+    ],
+)
+def test_unusable_input_is_refused_in_one_sentence(
+    arguments: list[str], given: str, complaint: str
+) -> None:
+    done = assay("score", *arguments, given=given)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_scorers_are_listed_and_shown() -> None:
+    listed = assay("scorers")
+    assert "string_reversal" in listed.stdout
+    shown = json.loads(assay("scorers", "string_reversal").stdout)
+    assert shown["example"]["scorer"]["type"] == "string_reversal"
+    unknown = assay("scorers", "nothing")
+    assert unknown.returncode == 2
+    assert "known: " in unknown.stderr
+
+
+def test_help_names_every_command() -> None:
+    for command in ("serve", "score", "scorers"):
+        assert command in assay("--help").stdout
+        assert assay(command, "--help").returncode == 0

@@ -1,0 +1,61 @@
+"""The OpenAPI document is true: what it allows works, what it forbids is a 4xx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.conftest import served
+
+KEY = "a-key"
+
+BEYOND_SCHEMAS = [positive_data_acceptance]
+"""That ids differ and every sample has a scorer is more than a JSON Schema can say, so a
+request that fits the schema may still be refused."""
+
+unguarded = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+guarded = schemathesis.openapi.from_dict(create_app(Settings(api_keys=(KEY,))).openapi())
+
+some_examples = settings(
+    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+
+
+@pytest.fixture(scope="module")
+def open_url() -> Iterator[str]:
+    with served() as service:
+        yield service.url
+
+
+@pytest.fixture(scope="module")
+def guarded_url() -> Iterator[str]:
+    with served(ASSAY_API_KEYS=KEY) as service:
+        yield service.url
+
+
+@unguarded.parametrize()
+@some_examples
+def test_no_request_that_the_document_describes_breaks_the_service(
+    case: schemathesis.Case, open_url: str
+) -> None:
+    case.call_and_validate(base_url=open_url, excluded_checks=BEYOND_SCHEMAS)
+
+
+@guarded.parametrize()
+@some_examples
+def test_nor_one_that_carries_a_key(case: schemathesis.Case, guarded_url: str) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    case.call_and_validate(base_url=guarded_url, headers=headers, excluded_checks=BEYOND_SCHEMAS)
+
+
+def test_the_document_tells_the_limits(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["ScoreRequest"]["properties"]["samples"]["maxItems"] == 4_096
+    assert set(schemas["Problem"]["required"]) >= {"type", "title", "status", "detail", "code"}

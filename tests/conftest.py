@@ -1,0 +1,19 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's affair.
+settings.register_profile("assay", deadline=None)
+settings.load_profile("assay")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    """Tests see the settings they make, not those of the shell that runs them."""
+    for name in [name for name in os.environ if name.startswith("ASSAY_")]:
+        del os.environ[name]
