@@ -169,7 +169,9 @@ def compound_quantity(tokens: list[Token]) -> Node | None:
     for index in range(0, len(tokens) - 1, 2):
         number, name = tokens[index : index + 2]
         literal = read_number(number.value) if number.kind == "num" else None
-        unit = read_unit(name.value.strip()) if name.kind in ("text", "word", "sym", "func") else None
+        unit = (
+            read_unit(name.value.strip()) if name.kind in ("text", "word", "sym", "func") else None
+        )
         if literal is None or unit is None or unit.nouns or not unit.dimensions:
             return None
         if last is not None and (last.dimensions != unit.dimensions or last.factor <= unit.factor):
