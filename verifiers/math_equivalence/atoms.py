@@ -251,20 +251,16 @@ class Atoms(Cursor):
     def arguments(self) -> tuple[Node, ...]:
         """Bracketed arguments, or the product of what follows up to an operator."""
         if self.accept("op", "("):
-            self.deeper()
             closes, self.bar_closes = self.bar_closes, False
             items = [self.sum()]
             while self.accept("op", ",", ";"):
                 items.append(self.sum())
             self.expect("op", ")")
             self.bar_closes = closes
-            self.depth -= 1
             return tuple(items)
-        self.deeper()
         factors = [self.power()]
         while self.continues_argument():
             factors.append(self.power())
-        self.depth -= 1
         return (factors[0] if len(factors) == 1 else Product(tuple(factors)),)
 
     def continues_argument(self) -> bool:

@@ -35,7 +35,6 @@ class Brackets(Atoms):
     """Everything between an opening and a closing sign."""
 
     def bracketed(self) -> Node:
-        self.deeper()
         closes, self.bar_closes = self.bar_closes, False
         opening = self.advance().value
         if opening == "|":
@@ -51,7 +50,6 @@ class Brackets(Atoms):
         else:
             node = self.group(opening)
         self.bar_closes = closes
-        self.depth -= 1
         return node
 
     def items(self) -> tuple[Node, ...]:
@@ -126,7 +124,6 @@ class Brackets(Atoms):
     def environment(self) -> Node:
         """A matrix, a determinant, or the rows of a system."""
         name = self.advance().value
-        self.deeper()
         rows = [[self.cell()]]
         while not self.at("end"):
             if self.accept("row"):
@@ -140,7 +137,6 @@ class Brackets(Atoms):
             if sum(map(len, rows)) > MAX_ITEMS:
                 raise TooLargeError("too many entries")
         self.expect("end", name)
-        self.depth -= 1
         return built(name, rows) or self.fail()
 
     def cell(self) -> Node:

@@ -32,6 +32,8 @@ def compare(reference: Reading, answer: Reading, policy: MathParameters) -> Verd
         return verdict if verdict.equal else as_lists(reference, answer, policy) or verdict
     except TooLargeError as error:
         return rejected("limit", str(error))
+    except RecursionError:  # the caller's stack was nearly full
+        return rejected("limit", "nested too deep")
     except NeedsAlgebraError:
         return symbolically(reference.node, answer.node, policy)
     except NotNumericError as error:

@@ -15,6 +15,7 @@ bounded, so no input exhausts the stack.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from verifiers.math_equivalence.brackets import Brackets
@@ -183,12 +184,11 @@ class Parser(Brackets):
         return self.power()
 
     def power(self) -> Node:
-        self.deeper()
         node = self.postfix()
-        if self.at("op", "^"):
-            self.advance()
+        if self.accept("op", "^"):
+            self.deeper()
             node = self.raised(node)
-        self.depth -= 1
+            self.depth -= 1
         return node
 
     def raised(self, base: Node) -> Node:
@@ -233,25 +233,17 @@ class Parser(Brackets):
         return self.tokens[self.position - 1].kind == "num"
 
     def atom(self) -> Node:
+        self.deeper()
+        node = self.smallest()
+        self.depth -= 1
+        return node
+
+    def smallest(self) -> Node:
         kind, value = self.token.kind, self.token.value
-        if kind == "num":
-            return self.number()
-        if kind == "sym":
-            return self.symbol()
-        if kind == "const":
-            return self.constant()
-        if kind == "func":
-            return self.function()
-        if kind == "word":
-            return self.word()
+        if kind in READERS:
+            return READERS[kind](self)
         if kind == "op" and value in "([{|":
             return self.bracketed()
-        if kind == "cmd":
-            return self.command()
-        if kind == "set":
-            return self.named_set()
-        if kind == "begin":
-            return self.environment()
         if kind == "text" and len(value) == 1 and value.isalpha():
             self.advance()
             return Symbol(value)
@@ -276,6 +268,18 @@ class Parser(Brackets):
         if value in ("{", "lfloor", "lceil", "langle"):
             return self.bracketed()
         self.fail()
+
+
+READERS: Final[dict[str, Callable[[Parser], Node]]] = {
+    "num": Parser.number,
+    "sym": Parser.symbol,
+    "const": Parser.constant,
+    "func": Parser.function,
+    "word": Parser.word,
+    "cmd": Parser.command,
+    "set": Parser.named_set,
+    "begin": Parser.environment,
+}
 
 
 def product_of(factors: list[Node]) -> Node:

@@ -41,6 +41,8 @@ def read_reference(reference: str | int | float) -> Reading:
         check(reading)
     except TooLargeError as error:
         raise InvalidReference(f"the reference is beyond a limit: {error}") from None
+    except RecursionError:
+        raise InvalidReference("the reference is nested too deep") from None
     return reading
 
 
