@@ -35,6 +35,7 @@ HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
+DENIALS: Final = frozenset("not never no wrong incorrect false except but".split())
 MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
@@ -60,7 +61,8 @@ def conditional(tokens: list[Token]) -> Node:
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if depth == 0 and index and opens_condition(token):
             statement = listing(trailing_comma(tokens[:index]))
-            return Conditional(statement, condition_of(tokens[index:]))
+            keyword = token.value.split()[0].strip(",")
+            return Conditional(statement, condition_of(tokens[index:]), keyword)
     return membership_condition(listing(tokens))
 
 
@@ -141,6 +143,8 @@ def separator_of(token: Token) -> str | None:
         return "," if token.value in (",", ";") else None
     if token.kind == "text":
         return JOINTS.get(token.value.strip(" ,"), "," if not token.value.strip(" ,;") else None)
+    if token.kind == "row":
+        return ","
     return JOINTS.get(token.value) if token.kind == "cmd" else None
 
 
@@ -184,6 +188,8 @@ def compound_quantity(tokens: list[Token]) -> Node | None:
 
 def label_length(tokens: list[Token]) -> int:
     """How many words stand before the first "=" or ":", if nothing else does."""
+    if any(token.value.strip().lower() in DENIALS for token in tokens[:MAX_LABEL_WORDS]):
+        return 0
     for index, token in enumerate(tokens[: MAX_LABEL_WORDS + 1]):
         if token.kind == "op" and token.value in ("=", ":"):
             return index if index + 1 < len(tokens) and is_prose(tokens[0]) else 0

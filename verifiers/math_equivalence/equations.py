@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -108,6 +108,16 @@ def values_of_list(node: Listing) -> Listing:
     if any(item is None for item in items):
         return node
     return Listing(tuple(item for item in items if item is not None), node.joint)
+
+
+def names_each(items: Sequence[Node]) -> bool:
+    """Every member has a name of its own: x = 1, y = 2."""
+    names = [item.operands[0] for item in items if isinstance(item, Relation)]
+    return len(names) == len(items) == len(set(names)) and all(map(is_label, names))
+
+
+def names_any(items: Sequence[Node]) -> bool:
+    return any(isinstance(item, Relation) for item in items)
 
 
 def is_label(node: Node) -> bool:

@@ -183,6 +183,8 @@ class Conditional(Node):
 
     statement: Node
     condition: Node
+    keyword: str = ""
+    """The word between them: "for", "where", "if" …"""
 
 
 @node

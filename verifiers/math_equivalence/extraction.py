@@ -141,7 +141,7 @@ def boxed(text: str) -> Extraction | None:
     while first > 0 and only_separates(text[boxes[first - 1][1] : boxes[first][0]]):
         first -= 1
     members = list(dict.fromkeys(box[2] for box in boxes[first:]))
-    others = dict.fromkeys(box[2] for box in boxes[:first] if box[2] not in members)
+    others = dict.fromkeys(box[2] for box in boxes[:first] if box[2] and box[2] not in members)
     return Extraction(", ".join(members), "boxed", tuple(others))
 
 
@@ -260,7 +260,9 @@ def whole(text: str) -> Extraction | None:
         return None
     words = PROSE_WORD.findall(LATEX_WORD.sub(" ", text))
     prose = sum(word.lower() not in NOT_PROSE for word in words)
-    return None if prose > MAX_PROSE_WORDS else Extraction(text, "whole")
+    if prose > MAX_PROSE_WORDS:
+        return None
+    return Extraction(text if "\\begin" in text else ", ".join(text.splitlines()), "whole")
 
 
 def short_text(text: str) -> Extraction | None:

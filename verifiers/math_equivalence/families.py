@@ -52,7 +52,7 @@ REACH: Final = 6
 
 def compare(reference: Node, answer: Node, policy: MathParameters, again: Compare) -> Verdict:
     """Statements with conditions. `again` compares their parts."""
-    if not compatible_words(reference, answer):
+    if not compatible_words(reference, answer) or is_restricted(reference, answer):
         return different("condition", "condition")
     statements = [n.statement if isinstance(n, Conditional) else n for n in (reference, answer)]
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
@@ -71,6 +71,13 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     if isinstance(left, Words) or isinstance(right, Words) or again(left, right, policy).equal:
         return verdict
     return different("condition", "condition")
+
+
+def is_restricted(reference: Node, answer: Node) -> bool:
+    """The answer holds "if" something, and the reference without any condition."""
+    if isinstance(reference, Conditional) or not isinstance(answer, Conditional):
+        return False
+    return answer.keyword in ("if", "when")
 
 
 def compatible_words(reference: Node, answer: Node) -> bool:

@@ -80,14 +80,14 @@ RESPELLED: Final = {
     "varphi": "\\phi ", "varepsilon": "\\epsilon ", "vartheta": "\\theta ", "iff": "\\iff ",
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
-    "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
+    "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'", "newline": "\\\\",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "
     "bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm limits nolimits nonumber notag rm bf it "
     "large Large small normalsize centering hfill strut allowbreak boldmath".split()
 )
-SPACES: Final = frozenset("quad qquad space enspace thinspace newline par hspace".split())
+SPACES: Final = frozenset("quad qquad space enspace thinspace par hspace".split())
 
 COMMAND: Final = re.compile(
     r"\\\\(?:\[[^\]\[]*\])?|\\[$%#&_{}|]|\\(?:left|right)\s*\.(?![0-9])"

@@ -14,6 +14,7 @@ from verifiers.math_equivalence.expression import (
     Number,
     Power,
     Product,
+    Quotient,
     Sum,
     Symbol,
     contains,
@@ -36,6 +37,11 @@ from verifiers.math_equivalence.verdict import Verdict, different, equal
 MIN_ROUNDED_DIGITS: Final = 3
 """Fewer significant digits state a value, not a rounding of one."""
 
+CONSTANT_NAMES: Final = frozenset({"C"})
+RENAMED_CONSTANTS: Final = frozenset({"C", "c", "K", "k", "D"})
+NOT_INTEGRATED: Final = frozenset("ABDabcd")
+"""Beside these, C is one more letter: A + C is no antiderivative."""
+
 MIN_EXTRA_PLACES: Final = 2
 """A decimal with one place more is another decimal; with two, it is less rounded."""
 
@@ -50,8 +56,10 @@ def compare_literals(reference: Literal, answer: Literal, policy: MathParameters
     ):
         return equal("rational")
     if reference.percent != answer.percent:
-        if policy.percent == "either" and without_percent(reference) == without_percent(answer):
-            return equal("percent")
+        asked_in_percent = reference.percent or not -1 < reference.value < 1
+        if policy.percent == "either" and asked_in_percent:
+            if without_percent(reference) == without_percent(answer):
+                return equal("percent")
     if (reference.percent == answer.percent or policy.percent != "strict") and literals_round(
         reference, answer, policy
     ):
@@ -120,23 +128,24 @@ def compare_expressions(reference: Node, answer: Node, policy: MathParameters) -
 
 def without_constant(reference: Node, answer: Node) -> tuple[Node, Node]:
     """Both without `+ C`, where the reference has one beside another variable."""
-    stripped = dropped_constant(reference)
-    if stripped == reference or not free_symbols(stripped):
+    stripped = dropped_constant(reference, CONSTANT_NAMES)
+    variables = free_symbols(stripped)
+    if stripped == reference or len(variables) != 1 or variables & NOT_INTEGRATED:
         return reference, answer
-    return stripped, dropped_constant(answer)
+    return stripped, dropped_constant(answer, RENAMED_CONSTANTS - variables)
 
 
-def dropped_constant(node: Node) -> Node:
+def dropped_constant(node: Node, names: frozenset[str]) -> Node:
     if not isinstance(node, Sum):
         return node
-    terms = tuple(term for term in node.terms if not is_constant_name(term))
+    terms = tuple(term for term in node.terms if not is_constant_name(term, names))
     if len(terms) == len(node.terms) or not terms:
         return node
     return terms[0] if len(terms) == 1 else Sum(terms)
 
 
-def is_constant_name(node: Node) -> bool:
-    return isinstance(node, Symbol) and node.name.partition("_")[0] in ("C", "c", "K", "constant")
+def is_constant_name(node: Node, names: frozenset[str]) -> bool:
+    return isinstance(node, Symbol) and node.name.partition("_")[0] in names
 
 
 def compare_bases(reference: Node, answer: Node) -> Verdict | None:
@@ -157,10 +166,19 @@ def readings(
     strict = policy.percent == "strict" and marked.count("percent") == 1
     if not strict and not (policy.degrees == "strict" and marked.count("degrees") == 1):
         yield None, reference, answer
-    if marked.count("percent") == 1 and policy.percent == "either":
+    if marked.count("percent") == 1 and policy.percent == "either" and not is_fraction(reference):
         yield "percent", without_mark(reference), without_mark(answer)
     if marked.count("degrees") == 1:
         yield "degrees", without_mark(reference), without_mark(answer)
+
+
+def is_fraction(reference: Node) -> bool:
+    """A number below 1, which a percentage equals only as a fraction: 0.4 is 40%, not 0.4%."""
+    if isinstance(reference, Quotient):
+        upper, lower = literal_of(reference.numerator), literal_of(reference.denominator)
+        return upper is not None and lower is not None and -1 < upper.value / lower.value < 1
+    literal = literal_of(reference)
+    return literal is not None and -1 < literal.value < 1
 
 
 def top_mark(node: Node) -> str | None:

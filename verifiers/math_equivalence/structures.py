@@ -176,6 +176,10 @@ def flat_list(node: Listing) -> Node:
     items: list[Node] = []
     for item in node.items:
         items.extend(item.items if isinstance(item, Listing) else (item,))
+    first = items[0]
+    if isinstance(first, Relation) and first.signs == ("!=",):  # x ≠ 1, 2
+        name = first.operands[0]
+        items = [i if isinstance(i, Relation) else Relation((name, i), ("!=",)) for i in items]
     return items[0] if len(items) == 1 else Listing(tuple(items), node.joint)
 
 
@@ -302,6 +306,8 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
             and isinstance(reference, Listing)
             and isinstance(answer, Listing)
         ):
+            return in_order(reference.items, answer.items, policy)
+        if equations.names_each(reference.items) and not equations.names_any(answer.items):
             return in_order(reference.items, answer.items, policy)
         return in_any_order(reference.items, answer.items, policy)
     if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":

@@ -90,7 +90,7 @@ NOT_COUNTED: Final = frozenset(
     "hundred thousand million billion trillion dozen maybe unless except possibly no none "
     "below above negative point base mod is are was isn't without even odd either incorrect "
     "wrong false approximately about choose to from through between pi root square cubic sqrt "
-    "infinity tenths doubled tripled prime double twice otherwise".split()
+    "fold gross score lakh crore myriad googol infinity tenths doubled tripled prime double twice otherwise".split()
 )
 """Words after a number that change its value or doubt it."""
 
@@ -186,6 +186,9 @@ def plausible_nouns(nouns: list[str]) -> bool:
     """Few words, none of which changes the number before it."""
     words = [noun.lstrip("/") for noun in nouns]
     return len(words) <= 4 and not any(
-        word in NOT_COUNTED or singular(word) in NOT_COUNTED or (len(word) < 3 and word.isascii())
+        word in NOT_COUNTED
+        or singular(word).endswith(("th", "illion"))
+        or singular(word) in NOT_COUNTED
+        or (len(word) < 3 and word.isascii())
         for word in words
     )
