@@ -18,7 +18,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +28,27 @@ from benchmarks.results import Row, write
 from verifiers.base import Sample
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.scorer import compiled, read
 
 CASES = Path(__file__).parent.parent / "tests" / "cases" / "math.jsonl"
 CHILD_LIMIT_S = 20
 THREADS = 8
 PAIRS_IN_THREADS = 2_000
 
-Grade = Callable[[str, str], bool]
-"""(reference, completion) -> whether it is accepted."""
+Grade = Callable[[Sample], bool]
+"""Whether a completion is accepted. The sample is what a service has at hand by then."""
 
 SCORER = MathEquivalence(MathParameters())
 
 
-def ours(reference: Any, completion: str) -> bool:
-    return SCORER.attempt(Sample(completion=completion, reference=reference)).reward == 1.0
+def ours(sample: Sample) -> bool:
+    return SCORER.attempt(sample).reward == 1.0
 
 
-def math_verify(reference: Any, completion: str) -> bool:
+def math_verify(sample: Sample) -> bool:
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
+    reference, completion = sample.reference, sample.text
     gold = parse(f"\\boxed{{{reference}}}", extraction_config=[LatexExtractionConfig()])
     answer = parse(completion, extraction_config=[ExprExtractionConfig(), LatexExtractionConfig()])
     return bool(verify(gold, answer))
@@ -62,7 +64,9 @@ class Graded:
     pairs: int
     wrong: int
     false_positives: int
+    total_s: float
     seconds: list[float]
+    """Of each pair, measured in a second run."""
 
     @property
     def accuracy(self) -> float:
@@ -70,7 +74,7 @@ class Graded:
 
     @property
     def rate(self) -> float:
-        return self.pairs / sum(self.seconds)
+        return self.pairs / self.total_s
 
     def quantile_ms(self, share: float) -> float:
         return sorted(self.seconds)[int(self.pairs * share)] * 1e3
@@ -80,19 +84,39 @@ class Graded:
 
 
 def graded(grade: Grade, labelled: Sequence[Pair]) -> Graded:
-    """Grades every pair, in CPU seconds each. An exception counts as a rejection."""
-    wrong = false_positives = 0
+    """Grades every pair, in CPU seconds: all of them at once, then one by one."""
+    samples = [as_sample(pair) for pair in labelled]
+    started = time.process_time()
+    accepted = [without_exception(grade, sample) for sample in samples]
+    total_s = time.process_time() - started
+    forget()
     seconds = []
-    for pair in labelled:
+    for sample in samples:
         started = time.process_time()
-        try:
-            accepted = grade(pair.reference, pair.completion)
-        except Exception:
-            accepted = False
+        without_exception(grade, sample)
         seconds.append(time.process_time() - started)
-        wrong += accepted != pair.correct
-        false_positives += accepted and not pair.correct
-    return Graded(len(labelled), wrong, false_positives, seconds)
+    verdicts = [(given, pair.correct) for given, pair in zip(accepted, labelled, strict=True)]
+    wrong = sum(given != correct for given, correct in verdicts)
+    false_positives = sum(given and not correct for given, correct in verdicts)
+    return Graded(len(labelled), wrong, false_positives, total_s, seconds)
+
+
+def as_sample(pair: Pair) -> Sample:
+    return Sample(completion=pair.completion, reference=pair.reference)
+
+
+def without_exception(grade: Grade, sample: Sample) -> bool:
+    """An exception counts as a rejection."""
+    try:
+        return grade(sample)
+    except Exception:
+        return False
+
+
+def forget() -> None:
+    """Empties our caches, so that a second run is like the first."""
+    compiled.cache_clear()
+    read.cache_clear()
 
 
 def labelled_pairs(path: Path) -> list[Pair]:
@@ -102,12 +126,12 @@ def labelled_pairs(path: Path) -> list[Pair]:
 
 
 def boxed(labelled: Sequence[Pair]) -> list[Pair]:
+    """Bare answers as Math-Verify reads them."""
     return [
-        Pair(
-            pair.kind,
-            pair.reference.replace("$", ""),
-            f"\\boxed{{{pair.completion}}}",
-            pair.correct,
+        replace(
+            pair,
+            reference=pair.reference.replace("$", ""),
+            completion=f"\\boxed{{{pair.completion}}}",
         )
         for pair in labelled
     ]
@@ -147,11 +171,11 @@ def accuracy_rows(data: Path) -> tuple[list[Row], list[Pair]]:
 # --- hostile completions ----------------------------------------------------------------
 
 
-def in_child(grade: Grade, reference: str, completion: str) -> tuple[float, float, bool]:
+def in_child(grade: Grade, sample: Sample) -> tuple[float, float, bool]:
     """(CPU seconds, peak MB, accepted) in a process of its own, killed after a while."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("fork")
-    child = context.Process(target=report, args=(sender, grade, reference, completion))
+    child = context.Process(target=report, args=(sender, grade, sample))
     child.start()
     answered = receiver.poll(CHILD_LIMIT_S)
     result = receiver.recv() if answered else (float(CHILD_LIMIT_S), float("nan"), False)
@@ -160,22 +184,23 @@ def in_child(grade: Grade, reference: str, completion: str) -> tuple[float, floa
     return result
 
 
-def report(sender: Any, grade: Grade, reference: str, completion: str) -> None:
+def report(sender: Any, grade: Grade, sample: Sample) -> None:
     started = time.process_time()
-    try:
-        accepted = grade(reference, completion)
-    except Exception:
-        accepted = False
+    accepted = without_exception(grade, sample)
     seconds = time.process_time() - started
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sender.send((seconds, peak_mb, accepted))
 
 
 def hostile_rows() -> list[Row]:
+    """Each completion in a process of its own, in which SymPy is imported already."""
     rows = []
-    ours("1", "\\boxed{\\int_0^1 2x\\,dx}")  # SymPy is imported once a process
+    ours(Sample(completion="\\int_0^1 2x\\,dx", reference="1"))
     for name, grade in (("ours", ours), ("Math-Verify", math_verify)):
-        results = {kind: in_child(grade, REFERENCE, text) for kind, text in completions().items()}
+        results = {
+            kind: in_child(grade, Sample(completion=text, reference=REFERENCE))
+            for kind, text in completions().items()
+        }
         slowest = max(results, key=lambda kind: results[kind][0])
         over = sum(seconds > 1 for seconds, _, _ in results.values())
         worst, peak = results[slowest][0], max(peak for _, peak, _ in results.values())
@@ -200,19 +225,20 @@ def hostile_rows() -> list[Row]:
 
 
 def thread_rows(generated: Sequence[Pair]) -> list[Row]:
-    some = generated[:: max(1, len(generated) // PAIRS_IN_THREADS)]
-    alone = [ours(pair.reference, pair.completion) for pair in some]
+    some = [as_sample(pair) for pair in generated[:: len(generated) // PAIRS_IN_THREADS + 1]]
+    alone = [ours(sample) for sample in some]
+    forget()
     with ThreadPoolExecutor(THREADS) as threads:
-        together = list(threads.map(lambda pair: ours(pair.reference, pair.completion), some))
+        together = list(threads.map(ours, some))
         failure = threads.submit(raised_by, math_verify, some[0]).result()
     changed = sum(a != b for a, b in zip(alone, together, strict=True))
     measured = f"{changed} of {len(some):,} verdicts differ (Math-Verify: {failure})"
     return [Row(f"from {THREADS} threads", "same verdicts", measured, changed == 0)]
 
 
-def raised_by(grade: Grade, pair: Pair) -> str:
+def raised_by(grade: Grade, sample: Sample) -> str:
     try:
-        grade(pair.reference, pair.completion)
+        grade(sample)
     except Exception as error:
         return type(error).__name__
     return "no error"
@@ -221,25 +247,18 @@ def raised_by(grade: Grade, pair: Pair) -> str:
 def hack_rows() -> list[Row]:
     with CASES.open() as lines:
         rows = [row for row in map(json.loads, lines) if row["tag"] == "hack"]
-    accepted = {"ours": 0, "Math-Verify": 0}
-    for row in rows:
-        if "scorer" in row:
-            continue
-        accepted["ours"] += ours(row["reference"], row["completion"])
-        try:
-            accepted["Math-Verify"] += math_verify(row["reference"], row["completion"])
-        except Exception:
-            continue
-    measured = f"{accepted['ours']} of {len(rows)} (Math-Verify: {accepted['Math-Verify']})"
-    return [Row("reward hacks accepted", "0", measured, accepted["ours"] == 0)]
+    samples = [Sample(completion=row["completion"], reference=row["reference"]) for row in rows]
+    accepted = [sum(without_exception(grade, s) for s in samples) for grade in (ours, math_verify)]
+    measured = f"{accepted[0]} of {len(rows)} (Math-Verify: {accepted[1]})"
+    return [Row("reward hacks accepted", "0", measured, accepted[0] == 0)]
 
 
 NOTES = """\
 Throughput and latency are CPU time of one core, whole calls: extraction, reading,
-comparison and the score object; every pair is graded once, in the order given, and
-references are compiled as they come. HardVerify and HARP give bare answers: Math-Verify
-gets them boxed. Math-Verify runs with its default timeouts, each hostile completion in a
-process of its own.
+comparison and the score object, from samples that are already parsed; references are
+compiled as they come, and all caches start empty. HardVerify and HARP give bare answers:
+Math-Verify gets them boxed. Math-Verify runs with its default timeouts, each hostile
+completion in a process of its own.
 """
 
 

@@ -28,7 +28,8 @@ EXPRESSIONS: dict[str, str] = {
     "integral of a tower": "\\int_0^1 e^{e^{e^{x}}}\\,dx",
     "integral of a rational": "\\int_0^1 \\frac{x^{40}+3x^7+1}{x^{41}+x^{13}+7x^2+1}\\,dx",
     "integral of roots": "\\int_0^1 \\sqrt{1+\\sqrt{x+\\sin(x)}} \\,dx",
-    "hard limit": "\\lim_{x\\to 0} \\frac{\\sin(\\tan(x))-\\tan(\\sin(x))}{\\arcsin(\\arctan(x))-\\arctan(\\arcsin(x))}",
+    "hard limit": "\\lim_{x\\to 0} \\frac{\\sin(\\tan(x))-\\tan(\\sin(x))}"
+    "{\\arcsin(\\arctan(x))-\\arctan(\\arcsin(x))}",
     "logarithm of a tower": "\\log(10^{10^{10}})",
     "gamma": "\\Gamma(100000000)",
     "greatest common divisor": "\\gcd(2^{1000000}-1, 2^{999999}-1)",

@@ -35,6 +35,12 @@ GROUPED = re.compile(r"[0-9]\{?,\}?(?:\\!)?[0-9]{3}(?![0-9])")
 SCALAR = re.compile(r"[^,<>=:]*")
 
 
+UNICODE = {
+    "\\pi": "π", "\\infty": "∞", "\\cup": "∪", "^\\circ": "°", "\\cdot": "·", "-": "−",
+    "\\theta": "θ", "\\pm": "±",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     kind: str
@@ -182,8 +188,7 @@ def sized_brackets(answer: str, rng: random.Random) -> str | None:
 
 def unicode_symbols(answer: str, rng: random.Random) -> str | None:
     changed = answer
-    for command, symbol in (("\\pi", "π"), ("\\infty", "∞"), ("\\cup", "∪"), ("^\\circ", "°"),
-                            ("\\cdot", "·"), ("-", "−"), ("\\theta", "θ"), ("\\pm", "±")):  # fmt: skip
+    for command, symbol in UNICODE.items():
         changed = re.sub(re.escape(command) + r"(?![A-Za-z])", symbol, changed)
     changed = re.sub(r"\\sqrt\{([0-9]+)\}", r"√\1", changed)
     return changed if changed != answer else None
@@ -366,7 +371,7 @@ def other_brackets(answer: str, rng: random.Random) -> str | None:
 
 
 def other_variable(answer: str, rng: random.Random) -> str | None:
-    names = {name for name in VARIABLE.findall(re.sub(r"\\text\{[^}]*\}", "", answer))} - {"e", "i"}
+    names = set(VARIABLE.findall(re.sub(r"\\text\{[^}]*\}", "", answer))) - {"e", "i"}
     if not names or "\\text" in answer or "matrix" in answer or "=" in answer:
         return None
     old = rng.choice(sorted(names))

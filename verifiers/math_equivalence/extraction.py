@@ -35,17 +35,22 @@ BETWEEN_BOXES: Final = re.compile(
 MAX_BOX_DEPTH: Final = 4
 MAX_BETWEEN_BOXES: Final = 48
 
-KEYWORDS: Final = ("nswer", "NSWER", "答案", "####", "ntwort", "éponse", "espuesta", "твет")
+KEYWORDS: Final = ("nswer", "A:", "####", "NSWER", "ntwort", "espuesta")
+FOREIGN_KEYWORDS: Final = ("答案", "éponse", "твет")
+MAX_INDENT: Final = 8
 STATEMENT: Final = re.compile(
     r"(?:nswers?|NSWER|ntwort|éponse|espuesta|твет)"
     r"(?:\s*\([^()\n]{0,40}\))?"
-    r"(?:\s+(?:to|of|for)\s+(?:the|this|that)\s+(?:\w+\s+){0,3}?(?:question|problem|task|part|exercise))?"
+    r"(?:\s+(?:to|of|for)\s+(?:the|this|that)\s+(?:\w+\s+){0,3}?"
+    r"(?:question|problem|task|part|exercise))?"
     r"[\s*_]*"
-    r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es)\b(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
+    r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es)\b"
+    r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
     r"|答案\s*(?:应该|就)?\s*(?:是|为|：|:|等于)\s*[:：]?"
     r"|####"
 )
-LETTER_LINE: Final = re.compile(r"^[ \t>*]*A:[ \t]*(?=\S)", re.MULTILINE)
+LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
+PLAIN_NUMBER: Final = re.compile(r"[ \t]*(-?[0-9]+(?:[.,][0-9]+)*)\.?[ \t]*(?:\n|$)")
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\"'(\\$*]|\s*$)|。|(?<=[\w$})])[!?](?=\s)")
 LEADING_NOISE: Final = re.compile(r"[\s*_:：=>]*")
 MAX_STATEMENTS: Final = 8
@@ -77,7 +82,8 @@ PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
 NOT_PROSE: Final = frozenset(
     "and or sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim pi "
     "max min gcd lcm mod frac infty inf infinity cm mm km kg ft mi in hr min sec dollars cents "
-    "degrees percent units square cubic cup cap text le ge ne pm xy yz xz ab bc ac abc xyz dx dy".split()
+    "degrees percent units square cubic cup cap text le ge ne pm xy yz xz ab bc ac abc xyz dx "
+    "dy".split()
 )
 MAX_WHOLE_CHARACTERS: Final = 600
 MAX_PROSE_WORDS: Final = 2
@@ -131,7 +137,7 @@ def extract(final: str, answer_from: AnswerFrom = "auto") -> Extraction | None:
 
 def boxed(text: str) -> Extraction | None:
     """The last box. Boxes with nothing but commas and "and" between them are one list."""
-    if "\\boxed" not in text and "\\f" not in text:
+    if "\\" not in text:
         return None
     boxes = box_spans(text)
     if not boxes:
@@ -200,22 +206,32 @@ def stated(text: str) -> Extraction | None:
 def announcements(text: str) -> list[int]:
     """Where announced answers begin, the last first."""
     starts = []
-    end = len(text)
-    for _ in range(MAX_STATEMENTS):
-        position = max(text.rfind(keyword, 0, end) for keyword in KEYWORDS)
-        if position < 0:
-            break
-        if match := STATEMENT.match(text, position):
-            starts.append(match.end())
-        end = position
-    if "A:" in text:
-        lines = [match.end() for match in LETTER_LINE.finditer(text)]
-        starts = sorted({*starts, *lines[-MAX_STATEMENTS:]}, reverse=True)
+    for keyword in KEYWORDS if text.isascii() else (*KEYWORDS, *FOREIGN_KEYWORDS):
+        if keyword not in text:
+            continue
+        end = len(text)
+        for _ in range(MAX_STATEMENTS):
+            end = text.rfind(keyword, 0, end)
+            if end < 0:
+                break
+            if match := statement_at(text, end):
+                starts.append(match.end())
+    starts.sort(reverse=True)
     return starts[:MAX_STATEMENTS]
+
+
+def statement_at(text: str, position: int) -> re.Match[str] | None:
+    """The announcement whose keyword stands at `position`."""
+    if text[position] != "A":
+        return STATEMENT.match(text, position)
+    line_start = text.rfind("\n", 0, position) + 1
+    return LETTER_LINE.match(text, line_start) if position - line_start < MAX_INDENT else None
 
 
 def announced(text: str, start: int) -> str:
     """The announced answer from `start` to the end of its formula, sentence or line."""
+    if match := PLAIN_NUMBER.match(text, start):
+        return match[1]
     start = skip_noise(text, start)
     for opening, closing in DISPLAYS:
         if text.startswith(opening, start):

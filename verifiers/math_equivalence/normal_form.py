@@ -39,7 +39,8 @@ SYMBOLS: Final = {
     "∈": "\\in ", "∉": "\\notin ", "∖": "\\setminus ", "∅": "\\emptyset ", "ø": "\\emptyset ",
     "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}",
     "ℂ": "\\mathbb{C}", "°": "^\\circ ", "º": "^\\circ ", "˚": "^\\circ ", "′": "'",
-    "″": "''", "∀": "\\forall ", "∃": "\\exists ", "∠": "\\angle ", "△": "\\triangle ", "∑": "\\sum ", "∏": "\\prod ",
+    "″": "''", "∀": "\\forall ", "∃": "\\exists ", "∠": "\\angle ", "△": "\\triangle ",
+    "∑": "\\sum ", "∏": "\\prod ",
     "∫": "\\int ", "⟨": "\\langle ", "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ",
     "⌈": "\\lceil ", "⌉": "\\rceil ", "∧": "\\land ", "∨": "\\lor ", "→": "\\to ",
     "∣": "|", "｜": "|", "…": "\\ldots ", "⋯": "\\ldots ", "％": "%", "℃": "^\\circ C",
@@ -80,7 +81,8 @@ RESPELLED: Final = {
     "varphi": "\\phi ", "varepsilon": "\\epsilon ", "vartheta": "\\theta ", "iff": "\\iff ",
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
-    "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'", "newline": "\\\\",
+    "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
+    "newline": "\\\\",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "

@@ -55,16 +55,22 @@ def compare_literals(reference: Literal, answer: Literal, policy: MathParameters
         reference.percent == answer.percent or policy.percent != "strict"
     ):
         return equal("rational")
-    if reference.percent != answer.percent:
-        asked_in_percent = reference.percent or not -1 < reference.value < 1
-        if policy.percent == "either" and asked_in_percent:
-            if without_percent(reference) == without_percent(answer):
-                return equal("percent")
-    if (reference.percent == answer.percent or policy.percent != "strict") and literals_round(
-        reference, answer, policy
-    ):
+    if reference.percent != answer.percent and equal_in_percent(reference, answer, policy):
+        return equal("percent")
+    comparable = reference.percent == answer.percent or policy.percent != "strict"
+    if comparable and literals_round(reference, answer, policy):
         return equal("rounding")
     return different("rational", reference=show(reference.value), answer=show(answer.value))
+
+
+def equal_in_percent(reference: Literal, answer: Literal, policy: MathParameters) -> bool:
+    """Whether a percent sign alone is between them: 25 where 25% is due, and back.
+
+    A number below 1 was not asked for in percent: one half is 50%, not 0.5%.
+    """
+    asked_in_percent = reference.percent or not -1 < reference.value < 1
+    same = without_percent(reference) == without_percent(answer)
+    return same and asked_in_percent and policy.percent == "either"
 
 
 def without_percent(literal: Literal) -> Exact:
@@ -72,6 +78,8 @@ def without_percent(literal: Literal) -> Exact:
 
 
 def show(value: Exact) -> str:
+    if isinstance(value, int) and -(10**12) < value < 10**12:
+        return str(value)
     with numerics:
         return shown(value)
 

@@ -18,8 +18,13 @@ from verifiers.math_equivalence.verdict import Verdict, rejected
 REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
 
+ANSWERS_KEPT = 8_192
 MAX_EXPLAINED_CHARACTERS = 200
 """Normal forms are repeated in `details` up to this length."""
+
+
+read = lru_cache(maxsize=ANSWERS_KEPT)(Reading)
+"""An answer, read once: the completions of a group share a few."""
 
 
 class MathEquivalence(Verifier[MathParameters]):
@@ -59,7 +64,7 @@ class MathEquivalence(Verifier[MathParameters]):
         if extraction is None or not extraction.text:
             return self.lowest("no_answer", reason="no answer found")
         try:
-            answer = Reading(extraction.text)
+            answer = read(extraction.text)
         except TooLargeError as error:
             return self.scored(rejected("limit", str(error)), extraction, None, None)
         if not answer.normal:
@@ -87,7 +92,7 @@ class MathEquivalence(Verifier[MathParameters]):
             return rejected("boxes", "several answers")
         for other in extraction.others:
             try:
-                same = compare(reference, Reading(other), self.parameters).equal
+                same = compare(reference, read(other), self.parameters).equal
             except TooLargeError:
                 same = False
             if not same:

@@ -134,12 +134,11 @@ def operator(node: BigOperator) -> Any:
 # --- to SymPy and back ------------------------------------------------------------------
 
 CONSTANTS: Final = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "infinity": sympy.oo}
+INVERTIBLE: Final = "sin cos tan cot sec csc sinh cosh tanh".split()
+OTHERS: Final = "log factorial binomial floor erf".split()
 CALLS: Final[dict[str, Callable[..., Any]]] = {
-    **{
-        name: getattr(sympy, name)
-        for name in "sin cos tan cot sec csc sinh cosh tanh log factorial binomial floor erf".split()
-    },
-    **{f"arc{name}": getattr(sympy, f"a{name}") for name in "sin cos tan cot sec csc sinh cosh tanh".split()},
+    **{name: getattr(sympy, name) for name in (*INVERTIBLE, *OTHERS)},
+    **{f"arc{name}": getattr(sympy, f"a{name}") for name in INVERTIBLE},
     "ln": sympy.log, "abs": sympy.Abs, "Gamma": sympy.gamma, "ceil": sympy.ceiling,
 }  # fmt: skip
 

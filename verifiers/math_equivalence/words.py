@@ -28,10 +28,9 @@ TIME: Final = re.compile(
     re.IGNORECASE,
 )
 MONTHS: Final = {
-    month[:3]: number
+    month: number
     for number, month in enumerate(
-        "january february march april may june july august september october november december".split(),
-        start=1,
+        "jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1
     )
 }
 DATE: Final = re.compile(
@@ -67,7 +66,8 @@ PHRASES: Final[dict[str, Node]] = {
     **{word: Number(number) for word, number in SMALL_NUMBERS.items()},
 }  # fmt: skip
 SYNONYMS: Final = {
-    "dne": "does not exist", "doesnt exist": "does not exist", "limit does not exist": "does not exist",
+    "dne": "does not exist", "doesnt exist": "does not exist",
+    "limit does not exist": "does not exist",
     "infinitely many solutions": "infinitely many", "infinite": "infinitely many",
     "infinite solutions": "infinitely many", "infinitely many": "infinitely many",
     "an infinite number": "infinitely many", "infinite number": "infinitely many",

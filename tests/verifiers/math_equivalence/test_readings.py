@@ -156,7 +156,7 @@ def test_numbers_beyond_the_limit_are_refused() -> None:
         ("(1,2]", Group("(", (Number(1), Number(2)), "]")),
         ("\\{1,2\\}", SetOf((Number(1), Number(2)))),
         ("1, 2", Listing((Number(1), Number(2)))),
-        ("x = 1 or x = 2", Listing((Relation((X, Number(1)), ("=",)), Relation((X, Number(2)), ("=",))), "or")),
+        ("x < 1 or 2", Listing((Relation((X, Number(1)), ("<",)), Number(2)), "or")),
         ("\\begin{pmatrix}1\\\\x\\end{pmatrix}", Matrix(((Number(1),), (X,)))),
         ("5 cm", Quantity(Number(5), "cm")),
         ("\\text{Evelyn}", Words("Evelyn")),
@@ -193,8 +193,9 @@ def test_bound_variables_are_not_free() -> None:
 
 @pytest.mark.parametrize(
     ("left", "right", "ratio"),
-    [("km/h", "m/s", Fraction(1000, 3600)), ("cm^2", "m^2", Fraction(1, 10000)), ("dollars", "cents", 100),
-     ("kg m/s^2", "N", 1), ("square inches", "in^2", 1), ("hours", "min", 60), ("kWh", "J", 3600000)],
+    [("km/h", "m/s", Fraction(1000, 3600)), ("cm^2", "m^2", Fraction(1, 10000)),
+     ("dollars", "cents", 100), ("kg m/s^2", "N", 1), ("square inches", "in^2", 1),
+     ("hours", "min", 60), ("kWh", "J", 3600000)],
 )  # fmt: skip
 def test_units_convert_exactly(left: str, right: str, ratio: Any) -> None:
     mine, theirs = read_unit(left), read_unit(right)
