@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
@@ -27,6 +27,15 @@ from verifiers.math_equivalence.expression import (
     renamed,
 )  # fmt: skip
 from verifiers.math_equivalence.identity import FEW_DIGITS, compare_scalars
+from verifiers.math_equivalence.labels import (
+    EQUALITIES,
+    arguments_of,
+    is_function_result,
+    is_label,
+    labelled_value,
+    labels_a_function,
+    values_of_list,
+)
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.rationals import Literal
 from verifiers.math_equivalence.scalars import literal_of, within_half_a_unit
@@ -35,14 +44,12 @@ from verifiers.math_equivalence.verdict import Verdict, different, equal, reject
 
 Compare = Callable[[Node, Node, MathParameters], Verdict]
 
-EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 SCALE_POINTS: Final = (Fraction(29, 13), Fraction(-17, 11), Fraction(41, 9), Fraction(5, 19))
 SMALL: Final = 1e-12
 DEPENDENT: Final = frozenset("yz")
 """Variables that an equation is solved for when an expression is given instead."""
 
-FUNCTION_RESULT: Final = frozenset({"y"})
 """The name that a function's value usually has: f(x) = 2x is y = 2x."""
 
 
@@ -100,73 +107,6 @@ def against_list(
     if len(answer.items) <= 4 and all(verdict.equal for verdict in verdicts):
         return verdicts[0]
     return rejected("list", "several answers")
-
-
-def values_of_list(node: Listing) -> Listing:
-    """`x = 1, x = 2` and `x = 1, 2` as `1, 2`."""
-    items = [labelled_value(item) if isinstance(item, Relation) else item for item in node.items]
-    if any(item is None for item in items):
-        return node
-    return Listing(tuple(item for item in items if item is not None), node.joint)
-
-
-def names_each(items: Sequence[Node]) -> bool:
-    """Every member has a name of its own: x = 1, y = 2."""
-    names = [item.operands[0] for item in items if isinstance(item, Relation)]
-    return len(names) == len(items) == len(set(names)) and all(map(is_label, names))
-
-
-def names_any(items: Sequence[Node]) -> bool:
-    return any(isinstance(item, Relation) for item in items)
-
-
-def is_label(node: Node) -> bool:
-    """A name that an equation gives a value to: x, f(x), x_1, Area."""
-    return isinstance(node, Symbol | Applied | Words) or is_derivative(node)
-
-
-def is_derivative(node: Node) -> bool:
-    """dy/dx, which reads as a quotient of products."""
-    if not isinstance(node, Quotient):
-        return False
-    parts = (node.numerator, node.denominator)
-    return all(
-        isinstance(part, Product) and len(part.factors) == 2 and part.factors[0] == Symbol("d")
-        for part in parts
-    )
-
-
-def labelled_value(node: Relation) -> Node | None:
-    """The value of `x = value`, `value = x` or `x ∈ {…}`; of a chain, the last."""
-    if not set(node.signs) <= EQUALITIES | {"in"}:
-        return None
-    first, last = node.operands[0], node.operands[-1]
-    if isinstance(first, Group) and isinstance(last, Group):
-        named = all(is_label(name) or labels_a_function(name, last) for name in first.items)
-        return last if named and node.signs == ("=",) else None
-    if node.signs == ("in",):
-        return last if is_label(first) else None
-    if is_label(first) or labels_a_function(first, last):
-        return last
-    if is_label(last) and len(node.operands) == 2:
-        return first
-    return None
-
-
-def labels_a_function(left: Node, right: Node) -> bool:
-    """`P(x) = …`, which reads as a product, and `AB = 5`, a length."""
-    if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):
-        names = {factor.name for factor in left.factors if isinstance(factor, Symbol)}
-        if all(name.isupper() for name in names):
-            return not names & free_symbols(right)
-        head = left.factors[0]
-        return (
-            len(left.factors) == 2
-            and isinstance(head, Symbol)
-            and head.name.isupper()
-            and head.name not in free_symbols(right)
-        )
-    return False
 
 
 # --- a chain of equalities where a value is due -----------------------------------------
@@ -318,12 +258,6 @@ def same_label(
     return None
 
 
-def is_function_result(node: Node) -> bool:
-    if isinstance(node, Symbol):
-        return node.name in FUNCTION_RESULT or node.name.endswith("'")
-    return isinstance(node, Applied) or is_derivative(node)
-
-
 def compare_functions(
     left: Applied, right: Applied, mine: Node, theirs: Node, policy: MathParameters, again: Compare
 ) -> Verdict:
@@ -339,17 +273,6 @@ def compare_functions(
     if verdict.equal:
         return verdict
     return arbitrary_constants(left, mine, theirs, policy, again) or verdict
-
-
-def arguments_of(label: Node) -> frozenset[str]:
-    """The variables of f(x), of P(x) where that reads as a product, and of a tuple of them."""
-    if isinstance(label, Applied):
-        return free_symbols(Group("(", label.arguments, ")"))
-    if isinstance(label, Group):
-        return frozenset().union(*map(arguments_of, label.items))
-    if isinstance(label, Product) and len(label.factors) == 2:
-        return free_symbols(label.factors[1])
-    return frozenset()
 
 
 def arbitrary_constants(

@@ -56,6 +56,8 @@ TOKEN: Final = re.compile(
     r"|(?P<dots>\.\.\.+)"
     r"|(?P<op><=|>=|!=|<>|==|->|[-+*/^_=<>!|(){}\[\],;:'%&\"])"
 )
+OPENING: Final = frozenset("([{")
+CLOSING: Final = frozenset(")]}")
 PREFIXED: Final = re.compile(
     r"(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|sqrt|exp)([a-zA-Z]|pi)"
 )
@@ -87,47 +89,69 @@ def tokenize(cleaned: str, *, thousands: bool = True) -> list[Token]:
         UnreadableError: a character that mathematics does not use.
         TooLargeError: too many tokens, or brackets too deep.
     """
-    tokens: list[Token] = []
-    depth = brackets = position = 0
-    spaced = False
+    lexer = Lexer(thousands)
+    position = 0
     while position < len(cleaned):
         match = TOKEN.match(cleaned, position)
         if match is None:
             raise UnreadableError(f"unknown character {cleaned[position]!r}")
-        position = match.end()
+        position = lexer.take(match)
+        if len(lexer.tokens) > MAX_TOKENS:
+            raise TooLargeError("too many symbols")
+    return lexer.tokens
+
+
+class Lexer:
+    """Collects tokens, and knows how deep in brackets it is."""
+
+    def __init__(self, thousands: bool) -> None:
+        self.tokens: list[Token] = []
+        self.thousands = thousands
+        self.spaced = False
+        self.depth = 0
+        """Brackets and braces that are open."""
+        self.brackets = 0
+        """The same without plain braces: inside them, a comma separates members."""
+
+    def take(self, match: re.Match[str]) -> int:
+        """Adds the token that was matched; returns where the next one begins."""
         kind = match.lastgroup
         if kind == "space":
-            spaced = True
-            continue
+            self.spaced = True
+            return match.end()
+        end = match.end()
         if kind == "num":
-            text = match["num"]
-            if "," in text and (brackets or not thousands):
-                text = text.partition(",")[0]
-                position = match.start() + len(text)
-            tokens.append(Token("num", text, spaced))
+            end = self.number(match["num"], match.start())
         elif kind == "op":
-            text = match["op"]
-            if text == "!=" and tokens and tokens[-1].kind == "num" and not spaced:
-                text, position = "!", position - 1  # 5!=120 is a factorial
-            tokens.append(Token("op", text, spaced))
-            if text in "([{":
-                depth += 1
-                brackets += text != "{"
-            elif text in ")]}":
-                depth -= 1
-                brackets -= text != "}"
-            if depth > MAX_DEPTH:
-                raise TooLargeError("brackets nested too deep")
+            end = self.operator(match["op"], end)
         elif kind == "word":
-            tokens.extend(letters(match["word"], spaced))
+            self.tokens.extend(letters(match["word"], self.spaced))
         else:
-            token = special(match, spaced)
-            brackets += (token.value == "{") - (token.value == "}") if token.kind == "cmd" else 0
-            tokens.append(token)
-        if len(tokens) > MAX_TOKENS:
-            raise TooLargeError("too many symbols")
-        spaced = False
-    return tokens
+            token = special(match, self.spaced)
+            if token.kind == "cmd":
+                self.brackets += (token.value == "{") - (token.value == "}")
+            self.tokens.append(token)
+        self.spaced = False
+        return end
+
+    def number(self, text: str, start: int) -> int:
+        if "," in text and (self.brackets or not self.thousands):
+            text = text.partition(",")[0]
+        self.tokens.append(Token("num", text, self.spaced))
+        return start + len(text)
+
+    def operator(self, text: str, end: int) -> int:
+        """An operator or bracket; the `!=` of 5!=120 is a factorial and a sign."""
+        if text == "!=" and self.tokens and self.tokens[-1].kind == "num" and not self.spaced:
+            text, end = "!", end - 1
+        self.tokens.append(Token("op", text, self.spaced))
+        change = (text in OPENING) - (text in CLOSING)
+        self.depth += change
+        if text not in "{}":
+            self.brackets += change
+        if self.depth > MAX_DEPTH:
+            raise TooLargeError("brackets nested too deep")
+        return end
 
 
 def special(match: re.Match[str], spaced: bool) -> Token:

@@ -6,9 +6,7 @@ end in `scalars`, equations in `equations`, sets of reals in `regions`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from verifiers.math_equivalence import equations, families
+from verifiers.math_equivalence import equations, families, labels
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Conditional,
@@ -18,7 +16,6 @@ from verifiers.math_equivalence.expression import (
     NamedSet,
     Node,
     Number,
-    PlusMinus,
     Product,
     Quantity,
     Ratio,
@@ -26,21 +23,24 @@ from verifiers.math_equivalence.expression import (
     SetBuilder,
     SetOf,
     SetOperation,
-    Sum,
     Symbol,
     Words,
-    contains,
     free_symbols,
-    rebuilt,
-    renamed,
 )  # fmt: skip
+from verifiers.math_equivalence.members import (
+    compare_matrices,
+    compare_ratios,
+    in_any_order,
+    in_order,
+)
 from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.preparation import as_family, prepared
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
 from verifiers.math_equivalence.scalars import compare_expressions
 from verifiers.math_equivalence.units import Unit, read_unit
 from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
-from verifiers.math_equivalence.words import phrase, text_form
+from verifiers.math_equivalence.words import text_form
 
 REGION_KINDS = (SetOperation, NamedSet, SetBuilder)
 MEMBERS_OF_LIST = (Listing, SetOf)
@@ -76,11 +76,11 @@ def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verd
     if isinstance(answer, MEMBERS_OF_LIST):
         return compare_with_list(reference, answer, policy)
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
-        return compare_matrices(reference, answer, policy)
+        return compare_matrices(reference, answer, policy, compare)
     if isinstance(reference, Group) and isinstance(answer, Group):
         return compare_groups(reference, answer, policy)
     if isinstance(reference, Ratio) and isinstance(answer, Ratio):
-        return compare_ratios(reference, answer, policy)
+        return compare_ratios(reference, answer, policy, compare)
     if isinstance(reference, SetOperation) and isinstance(answer, SetOperation):
         return compare_operations(reference, answer, policy)
     if isinstance(reference, SetBuilder) and isinstance(answer, SetBuilder):
@@ -109,78 +109,6 @@ def kind(node: Node) -> str:
     if name:
         return name
     return type(node).__name__.lower() if isinstance(node, STRUCTURES) else "expression"
-
-
-# --- preparation ------------------------------------------------------------------------
-
-
-def prepared(node: Node) -> Node:
-    """Signs ± written out, lists flat, stock phrases as the sets that they name."""
-    if isinstance(node, Words):
-        return phrase(node.text) or node
-    if contains(node, PlusMinus):
-        node = without_signs(node)
-    if isinstance(node, Sum | Product):
-        node = components(node, free_symbols(node))
-    if isinstance(node, Listing):
-        node = flat_list(node)
-    if isinstance(node, SetOf) and len(node.items) > 1:
-        node = SetOf(tuple(dict.fromkeys(node.items)))
-    return node
-
-
-def components(node: Node, names: frozenset[str]) -> Node:
-    """2i - 3j with bold or hatted letters as (2, -3)."""
-    axes = [name for name in ("unit i", "unit j", "unit k") if name != "unit k" or name in names]
-    if not names & set(axes):
-        return node
-    items = []
-    for axis in axes:
-        item = node
-        for name in axes:
-            item = renamed(item, name, Number(1 if name == axis else 0))
-        items.append(item)
-    return Group("(", tuple(items), ")")
-
-
-def as_family(node: Node) -> Node:
-    """{π/2 + kπ : k ∈ Z} as a statement with its condition."""
-    if isinstance(node, SetBuilder) and not isinstance(node.element, Symbol | Relation | Group):
-        return Conditional(node.element, node.condition)
-    return node
-
-
-def without_signs(node: Node) -> Node:
-    """±: the list of both readings, item by item in a list."""
-    if isinstance(node, Listing | SetOf):
-        items = [reading for item in node.items for reading in both_readings(item)]
-        return SetOf(tuple(items)) if isinstance(node, SetOf) else Listing(tuple(items), node.joint)
-    readings = both_readings(node)
-    return Listing(tuple(readings), "or")
-
-
-def both_readings(node: Node) -> list[Node]:
-    if not contains(node, PlusMinus):
-        return [node]
-    return [with_sign(node, 1), with_sign(node, -1)]
-
-
-def with_sign(node: Node, sign: int) -> Node:
-    if isinstance(node, PlusMinus):
-        term = with_sign(node.term, sign)
-        return term if node.sign * sign > 0 else Product((Number(-1), term))
-    return rebuilt(node, lambda child: with_sign(child, sign))
-
-
-def flat_list(node: Listing) -> Node:
-    items: list[Node] = []
-    for item in node.items:
-        items.extend(item.items if isinstance(item, Listing) else (item,))
-    first = items[0]
-    if isinstance(first, Relation) and first.signs == ("!=",):  # x ≠ 1, 2
-        name = first.operands[0]
-        items = [i if isinstance(i, Relation) else Relation((name, i), ("!=",)) for i in items]
-    return items[0] if len(items) == 1 else Listing(tuple(items), node.joint)
 
 
 # --- text -------------------------------------------------------------------------------
@@ -285,13 +213,16 @@ def compare_operations(
     if reference.kind != answer.kind:
         return different("structure", "type", reference=reference.kind, answer=answer.kind)
     if reference.kind == "difference":
-        return in_order(reference.parts, answer.parts, policy)
-    return in_any_order(reference.parts, answer.parts, policy)
+        return in_order(reference.parts, answer.parts, policy, compare)
+    return in_any_order(reference.parts, answer.parts, policy, compare)
 
 
 def compare_builders(reference: SetBuilder, answer: SetBuilder, policy: MathParameters) -> Verdict:
     return in_order(
-        (reference.element, reference.condition), (answer.element, answer.condition), policy
+        (reference.element, reference.condition),
+        (answer.element, answer.condition),
+        policy,
+        compare,
     )
 
 
@@ -306,12 +237,12 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
             and isinstance(reference, Listing)
             and isinstance(answer, Listing)
         ):
-            return in_order(reference.items, answer.items, policy)
-        if equations.names_each(reference.items) and not equations.names_any(answer.items):
-            return in_order(reference.items, answer.items, policy)
-        return in_any_order(reference.items, answer.items, policy)
+            return in_order(reference.items, answer.items, policy, compare)
+        if labels.names_each(reference.items) and not labels.names_any(answer.items):
+            return in_order(reference.items, answer.items, policy, compare)
+        return in_any_order(reference.items, answer.items, policy, compare)
     if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":
-        return in_order(reference.items, answer.items, policy)
+        return in_order(reference.items, answer.items, policy, compare)
     if isinstance(answer, Matrix) and isinstance(reference, Listing):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
     if len(reference.items) == 1:
@@ -330,7 +261,7 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     if is_tuple(reference) and isinstance(answer, Listing):
         assert isinstance(reference, Group)
         if len(answer.items) == len(reference.items):
-            return in_order(reference.items, answer.items, policy)
+            return in_order(reference.items, answer.items, policy, compare)
     if isinstance(reference, NamedSet | SetOperation | SetBuilder):
         return different("structure", "type", reference="set", answer=kind(answer))
     verdicts = [compare(reference, item, policy) for item in answer.items[:8]]
@@ -347,58 +278,7 @@ def is_tuple(node: Node) -> bool:
     return isinstance(node, Group) and node.opening in "(<" and node.closing in ")>"
 
 
-def in_order(left: Sequence[Node], right: Sequence[Node], policy: MathParameters) -> Verdict:
-    if len(left) != len(right):
-        return different("list", "count", reference=len(left), answer=len(right))
-    method = "structure"
-    for index, (mine, theirs) in enumerate(zip(left, right, strict=True)):
-        verdict = compare(mine, theirs, policy)
-        if not verdict.equal:
-            return at_position(verdict, index)
-        method = verdict.method if verdict.method != "structure" else method
-    return equal(method)
-
-
-def at_position(verdict: Verdict, index: int) -> Verdict:
-    witness = {"position": index, **verdict.witness}
-    return Verdict(False, verdict.method, verdict.reason, verdict.rejected, witness)
-
-
-def in_any_order(left: Sequence[Node], right: Sequence[Node], policy: MathParameters) -> Verdict:
-    """A matching of members; each is used once. Identical ones are paired first."""
-    if len(left) != len(right):
-        return different("list", "count", reference=len(left), answer=len(right))
-    open_items = list(right)
-    unmatched = []
-    for mine in left:
-        if mine in open_items:
-            open_items.remove(mine)
-        else:
-            unmatched.append(mine)
-    method = "structure"
-    budget = MAX_COMPARISONS
-    for mine in unmatched:
-        for index, theirs in enumerate(open_items):
-            budget -= 1
-            if budget < 0:
-                return rejected("list", "too many members")
-            verdict = compare(mine, theirs, policy)
-            if verdict.equal:
-                method = verdict.method
-                del open_items[index]
-                break
-        else:
-            return different("list", "member", missing=describe(mine))
-    return equal(method)
-
-
-MAX_COMPARISONS = 400
 """Comparisons of members in one list."""
-
-
-def describe(node: Node) -> str:
-    """A member of a list, for an explanation."""
-    return str(node.value) if isinstance(node, Number) else kind(node)
 
 
 def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> Verdict:
@@ -410,64 +290,4 @@ def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> V
             return different(
                 "structure", "brackets", reference="".join(brackets[0]), answer="".join(brackets[1])
             )
-    return in_order(reference.items, answer.items, policy)
-
-
-def compare_ratios(reference: Ratio, answer: Ratio, policy: MathParameters) -> Verdict:
-    """a:b:c up to a common factor: a·B = b·A, a·C = c·A."""
-    if len(reference.terms) != len(answer.terms):
-        return different("ratio", "count", reference=len(reference.terms), answer=len(answer.terms))
-    first, other = reference.terms[0], answer.terms[0]
-    for mine, theirs in zip(reference.terms[1:], answer.terms[1:], strict=True):
-        verdict = compare(Product((first, theirs)), Product((mine, other)), policy)
-        if not verdict.equal:
-            return verdict
-    zero = compare(Number(0), other, policy).equal or compare(Number(0), first, policy).equal
-    return different("ratio", "undefined") if zero else equal("ratio")
-
-
-# --- matrices ---------------------------------------------------------------------------
-
-
-def compare_matrices(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
-    left, right = rows_of(reference), rows_of(answer)
-    if left is not None and right is not None:
-        if (len(left), len(left[0])) != (len(right), len(right[0])):
-            return different("matrix", "shape", reference=shape(left), answer=shape(right))
-        return in_order([e for row in left for e in row], [e for row in right for e in row], policy)
-    if policy.vectors == "tuple":
-        mine, theirs = vector(reference), vector(answer)
-        if mine is not None and theirs is not None:
-            return in_order(mine, theirs, policy)
-    return different("structure", "type", reference=kind(reference), answer=kind(answer))
-
-
-def rows_of(node: Node) -> tuple[tuple[Node, ...], ...] | None:
-    """The rows of a matrix, of a list of lists, or of a matrix with a factor before it."""
-    if isinstance(node, Matrix):
-        return node.rows
-    if isinstance(node, Group) and all(isinstance(item, Group) for item in node.items):
-        rows = tuple(item.items for item in node.items if isinstance(item, Group))
-        return rows if len({len(row) for row in rows}) == 1 else None
-    if isinstance(node, Product) and isinstance(node.factors[-1], Matrix):
-        factors = node.factors[:-1]
-        return tuple(
-            tuple(Product((*factors, entry)) for entry in row) for row in node.factors[-1].rows
-        )
-    return None
-
-
-def vector(node: Node) -> Sequence[Node] | None:
-    """The entries of a row, a column or a tuple."""
-    if isinstance(node, Group) and node.opening in "([<":
-        return node.items
-    rows = rows_of(node)
-    if rows is None:
-        return None
-    if len(rows) == 1:
-        return rows[0]
-    return [row[0] for row in rows] if len(rows[0]) == 1 else None
-
-
-def shape(rows: tuple[tuple[Node, ...], ...]) -> str:
-    return f"{len(rows)}x{len(rows[0])}"
+    return in_order(reference.items, answer.items, policy, compare)

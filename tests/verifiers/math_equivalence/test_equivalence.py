@@ -110,7 +110,8 @@ def test_arbitrary_texts_never_raise(left: str, right: str) -> None:
 FRAGMENTS = st.sampled_from(
     "\\frac { } ( ) [ ] \\{ \\} | ^ _ + - * / = < > , ; ! % ' 1 2 0.5 x y e i \\pi \\sin \\log "
     "\\sqrt \\sum_{k=1}^{ \\int_0^1 dx \\pm \\cup \\in \\mathbb{R} \\infty \\begin{pmatrix} & \\\\ "
-    "\\end{pmatrix} \\text{cm} and or \\binom \\circ . : \\le \\approx \\pmod \\lim_{x\\to0}".split()
+    "\\end{pmatrix} \\text{cm} and or \\binom \\circ . : \\le \\approx \\pmod "
+    "\\lim_{x\\to0}".split()
 )
 
 
