@@ -36,6 +36,9 @@ HEDGES: Final = frozenset(
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
 DENIALS: Final = frozenset("not never no wrong incorrect false except but".split())
+MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
+                      "million": "1000000", "billion": "1000000000",
+                      "trillion": "1000000000000"}  # fmt: skip
 MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
@@ -157,12 +160,23 @@ def item(tokens: list[Token]) -> Node:
         return Quantity(item(tokens[1:]), "dollar")
     if compound := compound_quantity(tokens):
         return compound
+    tokens = multiplied(tokens)
     start = unit_start(tokens)
     unit = "" if start is None else unit_text(tokens[start:])
     if start is None or (read_unit(unit) is None and unit not in MARKS):
         return parse(tokens)
     value = parse(tokens[:start])
     return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def multiplied(tokens: list[Token]) -> list[Token]:
+    """`1.5 million` as 1.5 * 1000000."""
+    for index, token in enumerate(tokens[1:3], start=1):
+        size = MULTIPLIERS.get(token.value.strip()) if token.kind in ("text", "word") else None
+        if size and tokens[index - 1].kind == "num":
+            factor = [Token("op", "*", False), Token("num", size, False)]
+            return [*tokens[:index], *factor, *tokens[index + 1 :]]
+    return tokens
 
 
 def compound_quantity(tokens: list[Token]) -> Node | None:

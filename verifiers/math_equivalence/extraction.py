@@ -36,7 +36,7 @@ MAX_BOX_DEPTH: Final = 4
 MAX_BETWEEN_BOXES: Final = 48
 
 KEYWORDS: Final = ("nswer", "A:", "####", "NSWER", "ntwort", "espuesta")
-FOREIGN_KEYWORDS: Final = ("答案", "éponse", "твет")
+FOREIGN_KEYWORDS: Final = ("答案", "故选", "éponse", "твет")
 MAX_INDENT: Final = 8
 STATEMENT: Final = re.compile(
     r"(?:nswers?|NSWER|ntwort|éponse|espuesta|твет)"
@@ -47,7 +47,7 @@ STATEMENT: Final = re.compile(
     r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es)\b"
     r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
     r"|答案\s*(?:应该|就)?\s*(?:是|为|：|:|等于)\s*[:：]?"
-    r"|####"
+    r"|故选\s*[:：]?|####"
 )
 LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
 PLAIN_NUMBER: Final = re.compile(r"[ \t]*(-?[0-9]+(?:[.,][0-9]+)*)\.?[ \t]*(?:\n|$)")

@@ -7,17 +7,20 @@ from typing import Final
 
 from verifiers.math_equivalence.expression import (
     Applied,
+    Call,
     Group,
     Listing,
     Node,
     Product,
     Quotient,
+    Ratio,
     Relation,
     Symbol,
     Words,
     free_symbols,
 )
 
+MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min".split())
 EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 
 
@@ -76,7 +79,13 @@ def labelled_value(node: Relation) -> Node | None:
 
 
 def labels_a_function(left: Node, right: Node) -> bool:
-    """`P(x) = …`, which reads as a product, and `AB = 5`, a length."""
+    """`P(x) = …`, which reads as a product, `AB = 5`, `∠A = 60°`, `cos A = 1/2`, `|z| = 5`."""
+    if isinstance(left, Call) and left.name in MEASURES:
+        return not free_symbols(left) & free_symbols(right)
+    if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
+        return True
+    if isinstance(left, Ratio):
+        return all(labels_a_function(term, right) or is_label(term) for term in left.terms)
     if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):
         names = {factor.name for factor in left.factors if isinstance(factor, Symbol)}
         if all(name.isupper() for name in names):

@@ -199,6 +199,8 @@ def wrapped(wrap: str, content: str, spaced: bool) -> Token:
 
 def letters(run: str, spaced: bool) -> list[Token]:
     """A row of letters as a function, constant, connective, variables or a word."""
+    if not run.isascii():
+        return [Token("word", run, spaced)]
     if len(run) == 1:
         return [Token("const", run, spaced) if run in "ei" else Token("sym", run, spaced)]
     if run in FUNCTIONS:
@@ -218,7 +220,7 @@ def letters(run: str, spaced: bool) -> list[Token]:
 
 def is_product_of_letters(word: str) -> bool:
     """Whether a row of letters may be read as a product, such as `abc`."""
-    return len(word) <= MAX_LETTERS and word.lower() not in ENGLISH
+    return word.isascii() and len(word) <= MAX_LETTERS and word.lower() not in ENGLISH
 
 
 def product_of_letters(token: Token) -> list[Token]:

@@ -1,6 +1,7 @@
 r"""Reads one expression, relation or bracketed structure: a recursive-descent parser.
 
-    relation   := region (("=" | "<" | "∈" | ":" …) region)*
+    relation   := ratio (("=" | "<" | "∈" …) ratio)*
+    ratio      := region (":" region)*
     region     := sum (("∪" | "∩" | "∖") sum)*
     sum        := ["+" | "-" | "±"] product (("+" | "-" | "±" | "∓") product)*
     product    := unary (("*" | "/" | mod | choose | nothing) unary)*
@@ -56,20 +57,23 @@ class Parser(Brackets):
     """The whole grammar, from relations down."""
 
     def relation(self) -> Node:
-        operands = [self.region()]
+        operands = [self.ratio()]
         signs: list[str] = []
         while sign := self.sign():
             signs.append(sign)
-            operands.append(self.region())
+            operands.append(self.ratio())
         if not signs:
             return operands[0]
-        if all(sign == ":" for sign in signs):
-            return Ratio(tuple(operands))
-        if ":" in signs:
-            self.fail()
         if modulus := self.modulus():
             return Relation((*operands, modulus), (*signs, "mod"))
         return Relation(tuple(operands), tuple(signs))
+
+    def ratio(self) -> Node:
+        """2:3, or just a region. In a set, the colon stands before the condition."""
+        terms = [self.region()]
+        while not self.bar_closes and self.accept("op", ":"):
+            terms.append(self.region())
+        return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
 
     def modulus(self) -> Node | None:
         """`\\pmod{7}` or `(mod 7)` after a congruence."""
@@ -87,7 +91,7 @@ class Parser(Brackets):
         token = self.token
         found = None
         if token.kind == "op":
-            found = ":" if token.value == ":" and not self.bar_closes else SIGNS.get(token.value)
+            found = SIGNS.get(token.value)
         elif token.kind == "cmd":
             found = SIGN_COMMANDS.get(token.value)
         elif token.kind == "text" and token.value.strip() == "in":

@@ -7,6 +7,7 @@ expressions made families, and stock phrases the sets that they name.
 from __future__ import annotations
 
 from verifiers.math_equivalence.expression import (
+    Applied,
     Conditional,
     Group,
     Listing,
@@ -34,6 +35,8 @@ def prepared(node: Node) -> Node:
         return phrase(node.text) or node
     if contains(node, PlusMinus):
         node = without_signs(node)
+    if isinstance(node, Relation):
+        node = with_function_label(node)
     if isinstance(node, Sum | Product):
         node = components(node, free_symbols(node))
     if isinstance(node, Listing):
@@ -55,6 +58,22 @@ def components(node: Node, names: frozenset[str]) -> Node:
             item = renamed(item, name, Number(1 if name == axis else 0))
         items.append(item)
     return Group("(", tuple(items), ")")
+
+
+def with_function_label(node: Relation) -> Node:
+    """`P(x) = …`, read as a product, as the function that it is."""
+    label = node.operands[0]
+    if not isinstance(label, Product) or len(label.factors) != 2 or "=" not in node.signs:
+        return node
+    name, argument = label.factors
+    if not (isinstance(name, Symbol) and isinstance(argument, Symbol)):
+        return node
+    if not (name.name[:1].isupper() and argument.name.islower()):
+        return node
+    rest = node.operands[1:]
+    if any(name.name in free_symbols(operand) for operand in rest):
+        return node
+    return Relation((Applied(name.name, (argument,)), *rest), node.signs)
 
 
 def as_family(node: Node) -> Node:

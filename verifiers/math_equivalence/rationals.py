@@ -7,7 +7,7 @@ notation and percentages. What is not exactly one of these is left to the parser
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -17,7 +17,7 @@ Exact = int | Fraction
 
 PLAIN_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 NUMBER: Final = re.compile(
-    r"(?P<sign>[-+]?)\s*(?:\\?\$)?\s*"
+    r"(?P<sign>[-+]?)\s*(?P<currency>\\?\$)?\s*"
     r"(?:"
     r"\\frac\s*(?:\{\s*(?P<upper>-?[0-9]+)\s*\}|(?P<upper_digit>[0-9]))"
     r"\s*(?:\{\s*(?P<lower>-?[0-9]+)\s*\}|(?P<lower_digit>[0-9]))"
@@ -47,6 +47,7 @@ class Literal:
     digits: int = 0
     """Significant digits stated, of a decimal."""
     percent: bool = False
+    currency: bool = False
 
 
 def read_number(cleaned: str) -> Literal | None:
@@ -61,9 +62,12 @@ def read_number(cleaned: str) -> Literal | None:
     if match is None:
         return None
     literal = decimal_literal(match) if match["decimal"] else fraction_literal(match)
-    if literal is None or match["sign"] != "-":
+    if literal is None or (match["sign"] != "-" and match["currency"] is None):
         return literal
-    return Literal(-literal.value, literal.places, literal.digits, literal.percent)
+    if match["currency"] and literal.percent:
+        return None
+    value = -literal.value if match["sign"] == "-" else literal.value
+    return replace(literal, value=value, currency=match["currency"] is not None)
 
 
 def integer(digits: str) -> int:

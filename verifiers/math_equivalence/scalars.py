@@ -51,6 +51,8 @@ MIN_EXTRA_PLACES: Final = 2
 
 def compare_literals(reference: Literal, answer: Literal, policy: MathParameters) -> Verdict:
     """Two numbers as written."""
+    if reference.percent + answer.currency == 2 or reference.currency + answer.percent == 2:
+        return different("units", "unit")
     if reference.value == answer.value and (
         reference.percent == answer.percent or policy.percent != "strict"
     ):
@@ -130,7 +132,8 @@ def compare_expressions(reference: Node, answer: Node, policy: MathParameters) -
         if verdict.equal:
             return equal(method or verdict.method)
         first = first or verdict
-    assert first is not None
+    if first is None:
+        return different("units", "unit")
     return bare_logarithms(reference, answer) or rounded(reference, answer, policy) or first
 
 
@@ -171,6 +174,8 @@ def readings(
 ) -> Iterator[tuple[str | None, Node, Node]]:
     """(method, reference, answer) as the policies on percent and degrees allow."""
     marked = [top_mark(reference), top_mark(answer)]
+    if None not in marked and marked[0] != marked[1]:
+        return
     strict = policy.percent == "strict" and marked.count("percent") == 1
     if not strict and not (policy.degrees == "strict" and marked.count("degrees") == 1):
         yield None, reference, answer

@@ -36,7 +36,7 @@ from verifiers.math_equivalence.members import (
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.preparation import as_family, prepared
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
-from verifiers.math_equivalence.scalars import compare_expressions
+from verifiers.math_equivalence.scalars import compare_expressions, top_mark
 from verifiers.math_equivalence.units import Unit, read_unit
 from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
@@ -130,6 +130,8 @@ def compare_words(reference: Node, answer: Node, policy: MathParameters) -> Verd
 def compare_quantities(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
     """Values with units. A missing unit is accepted, one of another kind is wrong."""
     left, right = unit_of(reference), unit_of(answer)
+    if (top_mark(answer) or top_mark(reference)) and policy.units == "check":
+        return different("units", "unit")
     mine, theirs = value_of(reference), value_of(answer)
     if left is None or right is None or policy.units == "ignore":
         verdict = compare(mine, theirs, policy)
