@@ -38,7 +38,8 @@ ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
 DENIALS: Final = frozenset("not never no wrong incorrect false except but".split())
 MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
                       "million": "1000000", "billion": "1000000000",
-                      "trillion": "1000000000000"}  # fmt: skip
+                      "trillion": "1000000000000", "百": "100", "千": "1000",
+                      "万": "10000", "亿": "100000000"}  # fmt: skip
 MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
@@ -156,6 +157,8 @@ def item(tokens: list[Token]) -> Node:
     if label := label_length(tokens):
         name = Words(" ".join(token.value for token in tokens[:label]).strip(" :="))
         return Relation((name, item(tokens[label + 1 :])), ("=",))
+    if not tokens:
+        raise UnreadableError("nothing where a value is due")
     if tokens[0].kind == "cmd" and tokens[0].value == "$":
         return Quantity(item(tokens[1:]), "dollar")
     if compound := compound_quantity(tokens):
@@ -253,7 +256,7 @@ def begins_unit(token: Token, before: Token) -> bool:
         return len(token.value.strip()) > 1 or before.kind in ("num", "op", "const")
     if token.kind == "word":
         return before.kind in ("num", "op", "const", "cmd", "sym") and (
-            token.spaced or read_known(token.value)
+            token.spaced or not token.value.isascii() or read_known(token.value)
         )
     return token.kind in ("sym", "func") and token.spaced and before.kind == "num"
 

@@ -41,8 +41,12 @@ from verifiers.math_equivalence.verdict import Verdict, different, equal
 
 FEW_DIGITS: Final = 40
 MANY_DIGITS: Final = 100
-LONGEST_PRECISION: Final = 400
+LONGEST_PRECISION: Final = 300
 """Digits of the longest literal that precision follows; see `working_digits`."""
+
+DIGITS_PER_BIT: Final = 0.302
+SLOW_FUNCTIONS: Final = frozenset({"factorial", "Gamma", "binomial", "erf"})
+"""Hundreds of digits of these, at arguments that are no integers, take seconds."""
 
 NEARLY_ALL_DIGITS: Final = 25
 CLEAR: Final = 1e-9
@@ -97,7 +101,7 @@ class Comparison:
         self.enough = ENOUGH_IN_PIECES if pieces else ENOUGH
         extra = working_digits(reference, answer)
         self.few = Evaluator(FEW_DIGITS + extra, log_base=log_base)
-        self.many = Evaluator(MANY_DIGITS + 2 * extra, log_base=log_base)
+        self.many = Evaluator(MANY_DIGITS + extra, log_base=log_base)
 
     def closed_forms(self) -> Verdict:
         try:
@@ -194,17 +198,15 @@ class Comparison:
 def working_digits(*nodes: Node) -> int:
     """Extra digits for long literals, so that a small term beside a large one still counts."""
     longest = 0.0
-    for root in nodes:
-        for node in walk(root):
-            if isinstance(node, Number):
-                longest = max(
-                    longest, abs(magnitude_bits(node.value)), node.value.denominator.bit_length()
-                )
-            elif isinstance(node, Power) and isinstance(node.exponent, Number):
-                size = magnitude_bits(node.base.value) if isinstance(node.base, Number) else 2
-                if size > 0:
-                    longest = max(longest, size * min(abs(float(node.exponent.value)), 1e6))
-    return int(min(longest * 0.302, LONGEST_PRECISION))
+    for node in (inner for root in nodes for inner in walk(root)):
+        if isinstance(node, Call) and node.name in SLOW_FUNCTIONS:
+            return 0
+        if isinstance(node, Number):
+            longest = max(longest, abs(magnitude_bits(node.value)), bits(node.value))
+        elif isinstance(node, Power) and isinstance(node.exponent, Number):
+            size = magnitude_bits(node.base.value) if isinstance(node.base, Number) else 1
+            longest = max(longest, size * min(abs(float(node.exponent.value)), 1_000))
+    return int(min(longest * DIGITS_PER_BIT, LONGEST_PRECISION))
 
 
 def points(symbols: list[str]) -> Iterator[dict[str, Value]]:

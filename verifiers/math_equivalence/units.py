@@ -52,6 +52,9 @@ PART: Final = re.compile(
     r"|\^?\s*\{?\s*(?P<exponent>-?[0-9]+)\s*\}?|(?P<power>squared|cubed)"
     r"|(?P<shape>square|cubic|sq\.?|cu\.?)\b|(?P<name>[^\W\d_]+))"
 )
+CHINESE_CHANGES: Final = frozenset("百千万亿半分之倍多不非或约以折成负")
+"""Characters in Chinese nouns that change the number before it."""
+
 POWERS: Final = {"squared": 2, "cubed": 3}
 MAX_EXPONENT: Final = 8
 
@@ -164,6 +167,7 @@ def plausible_nouns(nouns: list[str]) -> bool:
     return len(words) <= 4 and not any(
         word in NOT_COUNTED
         or singular(word).endswith(("th", "illion"))
+        or not CHINESE_CHANGES.isdisjoint(word)
         or singular(word) in NOT_COUNTED
         or (len(word) < 3 and word.isascii())
         for word in words
