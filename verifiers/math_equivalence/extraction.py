@@ -46,7 +46,7 @@ STATEMENT: Final = re.compile(
     r"[\s*_]*"
     r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es)\b"
     r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
-    r"|答案\s*(?:应该|就)?\s*(?:是|为|：|:|等于)\s*[:：]?"
+    r"|答案\s*+(?:应该|就)?\s*+(?:是|为|：|:|等于)\s*[:：]?"
     r"|故选\s*[:：]?|####"
 )
 LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
@@ -54,6 +54,8 @@ PLAIN_NUMBER: Final = re.compile(r"[ \t]*(-?[0-9]+(?:[.,][0-9]+)*)\.?[ \t]*(?:\n
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\"'(\\$*]|\s*$)|。|(?<=[\w$})])[!?](?=\s)")
 LEADING_NOISE: Final = re.compile(r"[\s*_:：=>]*")
 MAX_STATEMENTS: Final = 8
+MAX_ANNOUNCEMENT: Final = 200
+"""Characters from the keyword to the answer."""
 
 DISPLAYS: Final = (("$$", "$$"), ("\\[", "\\]"))
 DISPLAY_ENVIRONMENT: Final = re.compile(
@@ -223,7 +225,7 @@ def announcements(text: str) -> list[int]:
 def statement_at(text: str, position: int) -> re.Match[str] | None:
     """The announcement whose keyword stands at `position`."""
     if text[position] != "A":
-        return STATEMENT.match(text, position)
+        return STATEMENT.match(text, position, position + MAX_ANNOUNCEMENT)
     line_start = text.rfind("\n", 0, position) + 1
     return LETTER_LINE.match(text, line_start) if position - line_start < MAX_INDENT else None
 

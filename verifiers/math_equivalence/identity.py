@@ -205,7 +205,7 @@ def working_digits(*nodes: Node) -> int:
             longest = max(longest, abs(magnitude_bits(node.value)), bits(node.value))
         elif isinstance(node, Power) and isinstance(node.exponent, Number):
             size = magnitude_bits(node.base.value) if isinstance(node.base, Number) else 1
-            longest = max(longest, size * min(abs(float(node.exponent.value)), 1_000))
+            longest = max(longest, size * abs(float(max(-1_000, min(node.exponent.value, 1_000)))))
     return int(min(longest * DIGITS_PER_BIT, LONGEST_PRECISION))
 
 

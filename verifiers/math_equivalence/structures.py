@@ -36,7 +36,7 @@ from verifiers.math_equivalence.members import (
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.preparation import as_family, prepared
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
-from verifiers.math_equivalence.scalars import compare_expressions, top_mark
+from verifiers.math_equivalence.scalars import compare_expressions, show, top_mark
 from verifiers.math_equivalence.units import Unit, read_unit
 from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
@@ -194,7 +194,7 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
         return None
     if at is None:
         return equal("region")
-    return different("region", at=str(float(at)), in_reference=bool(left.contains(at)))
+    return different("region", at=show(at), in_reference=bool(left.contains(at)))
 
 
 def is_region(node: Node) -> bool:

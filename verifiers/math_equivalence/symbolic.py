@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
+from inspect import CO_GENERATOR
+from types import FrameType
 from typing import Any, Final
 
 import sympy
@@ -46,6 +48,9 @@ MAX_NODES: Final = 60
 MAX_EXPONENT: Final = 64
 
 
+BEGINNINGS: Final = ("call", "c_call")
+
+
 class UndecidedError(Exception):
     """SymPy gave no closed form, or none within its budget."""
 
@@ -56,14 +61,17 @@ class OverBudget(BaseException):
 
 @contextmanager
 def budget(calls: int) -> Iterator[None]:
-    """Stops what runs inside after so many calls and returns."""
+    """Stops what runs inside after so many calls and returns.
+
+    Only where a function begins, and outside of generators: one may be running because
+    it is being discarded, and what is raised there is lost.
+    """
     left = calls
 
-    def count(frame: Any, event: str, argument: Any) -> None:
+    def count(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal left
         left -= 1
-        if left < 0:
-            sys.setprofile(None)
+        if left < 0 and event in BEGINNINGS and not frame.f_code.co_flags & CO_GENERATOR:
             raise OverBudget
 
     previous = sys.getprofile()

@@ -101,7 +101,7 @@ def choice(text: str) -> tuple[str, str | None] | None:
     letter = match["bracketed"] or match["bare"]
     if match["rest"] is None:
         return letter.upper(), None
-    if (match["bare"] and not match["mark"]) or choices(text):
+    if (match["bare"] and not match["mark"]) or choices(text) or CHOICE.fullmatch(match["rest"]):
         return None
     return letter.upper(), match["rest"]
 
