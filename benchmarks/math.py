@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,16 @@ from verifiers.base import Sample
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.scorer import compiled, read
+from verifiers.math_equivalence.units import read_unit
 
 CASES = Path(__file__).parent.parent / "tests" / "cases" / "math.jsonl"
 CHILD_LIMIT_S = 20
 THREADS = 8
 PAIRS_IN_THREADS = 2_000
+
+ENOUGH_S = 2.0
+MAX_ROUNDS = 50
+"""A set that is graded in milliseconds is graded again, from empty caches."""
 
 Grade = Callable[[Sample], bool]
 """Whether a completion is accepted. The sample is what a service has at hand by then."""
@@ -84,11 +90,15 @@ class Graded:
 
 
 def graded(grade: Grade, labelled: Sequence[Pair]) -> Graded:
-    """Grades every pair, in CPU seconds: all of them at once, then one by one."""
+    """Grades every pair, in CPU seconds: all at once (the median of rounds), then one by one."""
     samples = [as_sample(pair) for pair in labelled]
-    started = time.process_time()
-    accepted = [without_exception(grade, sample) for sample in samples]
-    total_s = time.process_time() - started
+    totals: list[float] = []
+    while not totals or (sum(totals) < ENOUGH_S and len(totals) < MAX_ROUNDS):
+        forget()
+        started = time.process_time()
+        accepted = [without_exception(grade, sample) for sample in samples]
+        totals.append(time.process_time() - started)
+    total_s = statistics.median(totals)
     forget()
     seconds = []
     for sample in samples:
@@ -117,6 +127,7 @@ def forget() -> None:
     """Empties our caches, so that a second run is like the first."""
     compiled.cache_clear()
     read.cache_clear()
+    read_unit.cache_clear()
 
 
 def labelled_pairs(path: Path) -> list[Pair]:

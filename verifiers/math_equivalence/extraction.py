@@ -35,8 +35,8 @@ BETWEEN_BOXES: Final = re.compile(
 MAX_BOX_DEPTH: Final = 4
 MAX_BETWEEN_BOXES: Final = 48
 
-KEYWORDS: Final = ("nswer", "A:", "####", "NSWER", "ntwort", "espuesta")
-FOREIGN_KEYWORDS: Final = ("答案", "故选", "éponse", "твет")
+KEYWORDS: Final = ("nswer", "A:", "####", "答案", "故选")
+RARE_KEYWORDS: Final = ("NSWER", "ntwort", "espuesta", "éponse", "твет")
 MAX_INDENT: Final = 8
 STATEMENT: Final = re.compile(
     r"(?:nswers?|NSWER|ntwort|éponse|espuesta|твет)"
@@ -207,8 +207,13 @@ def stated(text: str) -> Extraction | None:
 
 def announcements(text: str) -> list[int]:
     """Where announced answers begin, the last first."""
+    starts = announced_by(KEYWORDS, text) or announced_by(RARE_KEYWORDS, text)
+    return sorted(starts, reverse=True)[:MAX_STATEMENTS] if len(starts) > 1 else starts
+
+
+def announced_by(keywords: tuple[str, ...], text: str) -> list[int]:
     starts = []
-    for keyword in KEYWORDS if text.isascii() else (*KEYWORDS, *FOREIGN_KEYWORDS):
+    for keyword in keywords:
         if keyword not in text:
             continue
         end = len(text)
@@ -218,8 +223,7 @@ def announcements(text: str) -> list[int]:
                 break
             if match := statement_at(text, end):
                 starts.append(match.end())
-    starts.sort(reverse=True)
-    return starts[:MAX_STATEMENTS]
+    return starts
 
 
 def statement_at(text: str, position: int) -> re.Match[str] | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from verifiers.math_equivalence.answers import read_answer
 from verifiers.math_equivalence.expression import Node, Number
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
 from verifiers.math_equivalence.normal_form import SPACED_THOUSANDS as SPACED
 from verifiers.math_equivalence.normal_form import clean, normal_form
 from verifiers.math_equivalence.rationals import Literal, read_number
+
+SHORT: Final = 18
+"""Digits of the integers that most answers are."""
 
 
 class Reading:
@@ -22,12 +27,16 @@ class Reading:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_ANSWER_CHARACTERS:
             raise TooLargeError(f"an answer of {len(text)} characters")
-        self.cleaned = clean(text)
-        self.normal = normal_form(self.cleaned)
         self.too_large: str | None = None
         self.literal: Literal | None = None
         self._node: Node | None = None
         self._split: Node | None = None
+        if text.isdecimal() and text.isascii() and len(text) < SHORT:
+            self.cleaned = self.normal = text
+            self.literal = Literal(int(text))
+            return
+        self.cleaned = clean(text)
+        self.normal = normal_form(self.cleaned)
         try:
             digits = (
                 self.cleaned.replace(" ", "") if SPACED.fullmatch(self.cleaned) else self.cleaned

@@ -51,6 +51,10 @@ MIN_EXTRA_PLACES: Final = 2
 
 def compare_literals(reference: Literal, answer: Literal, policy: MathParameters) -> Verdict:
     """Two numbers as written."""
+    if reference.places is answer.places is None and not reference.percent and not answer.percent:
+        if reference.value == answer.value:
+            return equal("rational")
+        return different("rational", reference=show(reference.value), answer=show(answer.value))
     if reference.percent + answer.currency == 2 or reference.currency + answer.percent == 2:
         return different("units", "unit")
     if reference.value == answer.value and (
