@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     config = load_config(None, ["data.train=nowhere.jsonl", "data.held_out=nowhere.jsonl"])
-    with pytest.raises(ConfigError, match="nowhere.jsonl"):
+    with pytest.raises(ConfigError, match=r"nowhere\.jsonl"):
         problems_of(config)
 
 

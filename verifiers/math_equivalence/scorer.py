@@ -49,6 +49,9 @@ class MathEquivalence(Verifier[MathParameters]):
         "scorer": {"type": "math"},
     }
 
+    def prepare(self, sample: Sample) -> None:
+        compiled(self.reference_of_sample(sample))
+
     def score_one(self, sample: Sample) -> Score:
         """1 or 0.
 
