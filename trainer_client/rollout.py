@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -222,7 +223,8 @@ def generated(
     ids, real = (x.to(model.device) for x in left_padded(prompts, sampling.pad_id))
     size, width = sampling.group_size, ids.shape[1]
     # `generate` draws from the global generator and takes no other.
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+    cuda = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), own_settings_aside(model):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         generate: Any = model.generate
         output = generate(
@@ -250,8 +252,23 @@ def generated(
     ).completions()
 
 
+@contextmanager
+def own_settings_aside(model: PreTrainedModel) -> Iterator[None]:
+    """Hides the model's own generation settings, which fill what a given one leaves open.
+
+    A repetition penalty, say, would have us sample from another distribution than the one
+    whose log-probabilities are learned from.
+    """
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
 def generation_config(sampling: Sampling) -> GenerationConfig:
-    """Plain sampling: none of the cut-offs that a model's own configuration may carry."""
+    """Plain sampling, without the cut-offs that are on by default."""
     options: dict[str, Any] = {"do_sample": False}
     if sampling.temperature:
         options = {
