@@ -184,7 +184,7 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
 
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config().grpo.steps = 1
+        Config().grpo.steps = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
