@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import pytest
 import torch
@@ -135,9 +136,8 @@ def test_greedy_is_what_transformers_generates(model: PreTrainedModel) -> None:
     )
     for prompt, completion in zip(PROMPTS, completions_of(model, GREEDY), strict=True):
         ids = torch.tensor([prompt])
-        output = model.generate(
-            ids, attention_mask=torch.ones_like(ids), generation_config=settings
-        )
+        generate: Any = model.generate
+        output = generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
         assert completion.token_ids == output[0, len(prompt) :].tolist()
 
 
