@@ -149,12 +149,13 @@ def test_the_models_own_generation_settings_are_not_obeyed(
     """They would change what is sampled from, and so what the log-probabilities are of."""
     model, sampling = tiny_model(architecture), replace(SAMPLING, temperature=temperature)
     expected = completions_of(model, sampling)
-    model.generation_config = GenerationConfig(
+    own = model.generation_config = GenerationConfig(
         do_sample=True, top_k=1, top_p=0.1, min_p=0.9, temperature=0.1, repetition_penalty=5.0,
         no_repeat_ngram_size=1, min_new_tokens=9, suppress_tokens=[8], eos_token_id=23,
         pad_token_id=PAD,
     )  # fmt: skip
     assert completions_of(model, sampling) == expected
+    assert model.generation_config is own
 
 
 # --- choosing a token -------------------------------------------------------------------

@@ -53,12 +53,13 @@ def tiny_model(architecture: str, seed: int = 0) -> PreTrainedModel:
 
 
 def gpt2() -> PreTrainedModel:
-    return GPT2LMHeadModel(
+    model: PreTrainedModel = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=VOCABULARY, n_embd=16, n_layer=2, n_head=4, n_positions=64,
             bos_token_id=None, eos_token_id=END, pad_token_id=PAD,
         )
     )  # fmt: skip
+    return model
 
 
 BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
