@@ -164,7 +164,7 @@ def validated(values: Mapping[str, Any]) -> Config:
 
 def read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no file {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -206,4 +206,4 @@ def describe(fault: Any) -> str:
 
 
 def save_config(config: Config, file: Path) -> None:
-    file.write_text(tomli_w.dumps(config.model_dump()))
+    file.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")
