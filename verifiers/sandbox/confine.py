@@ -1,0 +1,141 @@
+"""Puts the layers in force, in the process that is about to run an untrusted program.
+
+The order matters: descriptors first, while they can still be moved; privileges before
+no_new_privs would be too late to give them up; Landlock before seccomp, which denies it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from verifiers.sandbox import kernel, landlock
+from verifiers.sandbox.seccomp import Filter
+
+MAX_OPEN_FILES = 256
+MAX_THREADS = 256
+"""Of all processes of the uid: counts only where the uid is not 0."""
+
+NEVER = resource.RLIM_INFINITY
+
+
+class Limits(NamedTuple):
+    """What one run of a program may use."""
+
+    cpu_s: float
+    wall_s: float
+    memory_bytes: int
+    output_bytes: int
+
+    @property
+    def address_space_bytes(self) -> int:
+        """Thread stacks and arenas reserve much that they never touch."""
+        return 2 * self.memory_bytes
+
+
+class Layers(NamedTuple):
+    """What this machine offers, found once by the zygote."""
+
+    ruleset: int | None
+    """A Landlock descriptor."""
+    system_calls: Filter | None
+    uid: int | None
+    """The unprivileged user to become; None to stay who we are, without capabilities."""
+    names: tuple[str, ...]
+
+
+class Streams(NamedTuple):
+    """Descriptors that become 0, 1 and 2, and those that stay open where they are."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    others: Sequence[int] = ()
+
+
+def enter(layers: Layers, streams: Streams, limits: Limits) -> None:
+    """Confines this process, for good. Returns with every layer in force.
+
+    Raises:
+        OSError: a layer could not be put in force; nothing untrusted may run.
+    """
+    os.setpgid(0, 0)  # one group, which is killed as a whole
+    keep_only(streams)
+    become_nobody(layers.uid)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    apply_limits(limits)
+    if layers.ruleset is not None:
+        landlock.restrict_self(layers.ruleset)
+        os.close(layers.ruleset)
+    gc.enable()
+    if layers.system_calls is not None:
+        layers.system_calls.install()
+
+
+def keep_only(streams: Streams) -> None:
+    """Closes every other descriptor; the caller lists the ruleset's among the others."""
+    for number, descriptor in enumerate(streams[:3]):
+        os.dup2(descriptor, number)
+    low = 3
+    for descriptor in sorted(streams.others):
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def become_nobody(uid: int | None) -> None:
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    kernel.drop_capabilities()
+
+
+def apply_limits(limits: Limits) -> None:
+    """Hard limits equal to soft ones, so that none can be raised again.
+
+    The CPU limit here is a backstop in whole seconds; the supervisor keeps the exact one.
+    """
+    space = mapped_bytes() + limits.address_space_bytes
+    whole_seconds = int(limits.cpu_s) + 2
+    for which, value in (
+        (resource.RLIMIT_AS, space),
+        (resource.RLIMIT_CPU, whole_seconds),
+        (resource.RLIMIT_FSIZE, limits.output_bytes + 1),
+        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, MAX_THREADS),
+        (resource.RLIMIT_NPROC, MAX_THREADS),
+    ):
+        resource.setrlimit(which, lower(which, value))
+
+
+def lower(which: int, value: int) -> tuple[int, int]:
+    """`value` as both limits, or the present hard limit where that is lower."""
+    hard = resource.getrlimit(which)[1]
+    limit = value if hard == NEVER else min(value, hard)
+    return limit, limit
+
+
+def mapped_bytes() -> int:
+    """The address space in use before the program starts."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def readable_paths(runtime: Iterable[str]) -> list[tuple[str, int]]:
+    """What Landlock grants to every program: a runtime's own files, and harmless devices."""
+    read = landlock.READ
+    devices = ("/dev/zero", "/dev/random", "/dev/urandom")
+    facts = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
+    return [
+        *((path, read) for path in (*runtime, *devices, *facts)),
+        ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE),
+    ]

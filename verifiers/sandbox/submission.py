@@ -1,0 +1,164 @@
+"""The commands of the service to a supervisor, and what it does on each.
+
+program   a source and its inputs; forks the candidate at once where tests will call it
+run       runs the program over some of its inputs, in one child
+drive     runs test code against the candidate that waits
+end       this submission is over
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+
+from verifiers.sandbox import channel, driver, imports, memory_file, runner
+from verifiers.sandbox.confine import Layers, Limits, Streams
+from verifiers.sandbox.supervisor import (
+    MAX_STDERR_BYTES,
+    Child,
+    reap_orphans,
+    report,
+    spawn,
+    verdict,
+    watch,
+)
+
+MAX_REPORT_BYTES = 1 << 20
+"""Of what the driver says about the tests it ran."""
+
+
+class Submission:
+    """One program, from its arrival to its end. Lives in a process of its own."""
+
+    def __init__(self, service: int, layers: Layers, site_packages: str | None) -> None:
+        header, payload = channel.receive(service)
+        self.service = service
+        self.layers = layers
+        self.limits = Limits(**header["limits"])
+        self.entry_point: str | None = header.get("entry_point")
+        sizes: list[int] = header["sizes"]
+        self.source, *inputs = split(payload, sizes)
+        self.inputs = [memory_file.sealed(content) for content in inputs]
+        self.empty = memory_file.sealed(b"")
+        imports.preload(self.source, site_packages)
+        self.pipes: Sequence[int] = ()
+        self.candidate = self.start_candidate() if header["driven"] else None
+
+    def serve(self) -> None:
+        """Obeys until the end of the submission.
+
+        Raises:
+            channel.Closed: the service is gone.
+        """
+        while True:
+            header, payload = channel.receive(self.service)
+            if header["do"] == "run":
+                self.run(header["tests"])
+            elif header["do"] == "drive":
+                self.drive(payload, header["stubs"], header["stop_early"])
+            else:
+                break
+        if self.candidate is not None:
+            self.candidate.reap(timed_out=False)
+        reap_orphans()
+
+    def run(self, tests: Sequence[int]) -> None:
+        """Runs the program over `tests` in one child, and reports how far it came."""
+        stdout, stderr, progress = (memory_file.create() for _ in range(3))
+        inputs = [self.inputs[index] for index in tests]
+        for descriptor in inputs:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        scratch = memory_file.create() if self.entry_point else stdout
+        others = [*inputs, progress, *([stdout] if self.entry_point else [])]
+        streams = Streams(self.empty, scratch, stderr, others)
+
+        def body() -> int:
+            if self.entry_point is None:
+                return runner.run_tests(self.source, inputs, progress)
+            return runner.run_calls(self.source, self.entry_point, inputs, stdout, progress)
+
+        child = self.start(streams, body)
+        _, timed_out = watch([child], self.limits, self.service)
+        usage = child.reap(timed_out)
+        written = memory_file.size(stdout)
+        members = {
+            "verdict": verdict(usage, self.limits, written),
+            "ends": ends(progress, len(tests), written),
+            "stderr": stderr_tail(stderr),
+        }
+        output = memory_file.read(stdout, self.limits.output_bytes)
+        channel.send(self.service, report(usage, **members), output)
+        for descriptor in {stdout, scratch, stderr, progress}:
+            os.close(descriptor)
+
+    def start(self, streams: Streams, body: Callable[[], int]) -> Child:
+        return spawn(self.layers, streams, self.limits, body)
+
+    def start_candidate(self) -> Child:
+        """Forks the candidate's process, before any test code has been read."""
+        self.pipes = driver.pipes()
+        requests, _, _, replies = self.pipes
+        self.candidate_errors = memory_file.create()
+        streams = Streams(
+            self.empty, memory_file.create(), self.candidate_errors, [requests, replies]
+        )
+        return self.start(streams, lambda: driver.serve_calls(self.source, requests, replies))
+
+    def drive(self, test_code: bytes, stubs: dict[str, str], stop_early: bool) -> None:
+        """Runs test code in a second child, and reports both children's ends."""
+        assert self.candidate is not None
+        requests, calls, answers, replies = self.pipes
+        results, noise = memory_file.create(), memory_file.create()
+        imports.preload(test_code, None)
+
+        def body() -> int:
+            outcome = driver.run_test_code(test_code, stubs, (calls, answers), stop_early)
+            runner.write_all(results, json.dumps(outcome).encode())
+            return 0
+
+        streams = Streams(self.empty, noise, noise, [calls, answers, results])
+        tests = self.start(streams, body)
+        for descriptor in (requests, calls, answers, replies):
+            os.close(descriptor)
+        children = [tests, self.candidate]
+        over, timed_out = watch(children, self.limits, self.service)
+        if over == 1 and not timed_out:  # the driver notices by itself, and says what it saw
+            over, timed_out = watch([tests], self.limits, self.service)
+        candidate_usage = self.candidate.reap(timed_out and over == 1)
+        tests_usage = tests.reap(timed_out and over == 0)
+        self.candidate = None
+        written = memory_file.read(results, MAX_REPORT_BYTES)
+        members = {
+            "candidate": verdict(candidate_usage, self.limits, 0),
+            "candidate_ended": os.WIFEXITED(candidate_usage.status),
+            "tests": verdict(tests_usage, self.limits, 0),
+            "stderr": stderr_tail(self.candidate_errors),
+            "tests_stderr": stderr_tail(noise),
+        }
+        channel.send(self.service, report(candidate_usage, **members), written)
+        os.close(results)
+        os.close(noise)
+
+
+def split(payload: bytes, sizes: Sequence[int]) -> list[bytes]:
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(payload[start : start + size])
+        start += size
+    return parts
+
+
+def ends(progress: int, count: int, written: int) -> list[int]:
+    """Where the output of each finished test ends. What makes no sense ends the list."""
+    data = memory_file.read(progress, count * runner.END.size)
+    offsets: list[int] = []
+    for (end,) in runner.END.iter_unpack(data[: len(data) // runner.END.size * runner.END.size]):
+        if not (offsets[-1] if offsets else 0) <= end <= written:
+            break
+        offsets.append(end)
+    return offsets
+
+
+def stderr_tail(descriptor: int) -> str:
+    return memory_file.tail(descriptor, MAX_STDERR_BYTES).decode(errors="replace")
