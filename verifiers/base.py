@@ -12,6 +12,7 @@ and the type refuses to exist otherwise. Our faults are raised as one of these:
     ├── InvalidReference         invalid_reference       no
     ├── DeadlineExceeded         deadline_exceeded       yes
     ├── ShuttingDown             shutting_down           yes
+    ├── SandboxUnavailable       sandbox_unavailable     yes
     └── InternalError            internal                no, unless told
 """
 
@@ -33,8 +34,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 logger = logging.getLogger(__name__)
 
-LaneName = Literal["inline", "cpu"]
-"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang."""
+LaneName = Literal["inline", "cpu", "sandbox"]
+"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang, `sandbox` for
+programs that a policy wrote."""
 
 Kind = Literal["verifier", "judge", "composite"]
 
@@ -210,6 +212,13 @@ class ShuttingDown(ScoringError):
     """The service stopped before this sample was scored."""
 
     code = "shutting_down"
+    retryable = True
+
+
+class SandboxUnavailable(ScoringError):
+    """Programs cannot be run here, or not now."""
+
+    code = "sandbox_unavailable"
     retryable = True
 
 

@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from verifiers.base import Run, Scorer, ScorerSpec, Services, run_here
+from verifiers.code_execution import CodeExecution
 from verifiers.string_reversal import StringReversal
 
-BUILT_IN: tuple[type[Scorer[Any]], ...] = (StringReversal,)
+BUILT_IN: tuple[type[Scorer[Any]], ...] = (CodeExecution, StringReversal)
 
 ENTRY_POINT_GROUP = "assay.scorers"
 

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import socket
+from collections.abc import Callable
 
 SYS_PTRACE, SYS_UNSHARE = {"x86_64": (101, 272), "aarch64": (117, 97)}[os.uname().machine]
 CLONE_NEWUSER = 0x10000000
@@ -29,7 +30,7 @@ def read(path: str) -> None:
         file.read(1)
 
 
-ATTEMPTS = {
+ATTEMPTS: dict[str, Callable[[], object]] = {
     "read a file of the system": lambda: read("/etc/passwd"),
     "list the root directory": lambda: os.listdir("/"),
     "write a file": lambda: os.open("/tmp/assay-canary", os.O_CREAT | os.O_WRONLY),

@@ -47,9 +47,9 @@ class Unsplittable(BaseException):
 # --- C: answers calls -------------------------------------------------------------------
 
 
-def serve_calls(source: bytes, requests: int, replies: int) -> int:
+def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
     """Loads the program and answers calls of its functions until there are no more."""
-    status, namespace = runner.load(source)
+    status, namespace = load()
     if status:
         return status
     while (request := read_frame(requests)) is not None:

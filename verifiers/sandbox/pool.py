@@ -67,12 +67,15 @@ class Program:
 
     Attributes:
         source: the program's text.
+        preamble: another text, run before it in the same namespace, for programs whose
+            functions are called.
         inputs: standard input of each test or, with an `entry_point`, the encoded pair
             (args, kwargs) of each call.
         driven: test code will call the program.
     """
 
     source: bytes
+    preamble: bytes = b""
     inputs: Sequence[bytes] = ()
     entry_point: str | None = None
     driven: bool = False
@@ -165,7 +168,7 @@ class Session:
     def __init__(self, zygote: Zygote, program: Program) -> None:
         self._zygote = zygote
         self._stall_s = program.limits.wall_s * STALL_FACTOR
-        parts = [program.source, *program.inputs]
+        parts = [program.source, program.preamble, *program.inputs]
         header = {
             "limits": {**asdict(program.limits), "wall_s": program.limits.wall_s},
             "entry_point": program.entry_point,

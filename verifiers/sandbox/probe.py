@@ -33,7 +33,7 @@ async def probe(sandbox: Sandbox) -> Findings:
     if sys.platform != "linux":
         return Findings((), ("programs are only run on Linux",))
     try:
-        async with sandbox.session(Program(CANARIES.read_bytes(), [b""])) as session:
+        async with sandbox.session(Program(CANARIES.read_bytes(), inputs=[b""])) as session:
             execution = await session.run([0])
     except SandboxError as error:
         return Findings(sandbox.layers, (str(error),))

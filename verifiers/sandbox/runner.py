@@ -51,15 +51,19 @@ def run_tests(source: bytes, inputs: Sequence[int], progress: int) -> int:
     return 0
 
 
+Load = Callable[[], tuple[int, dict[str, Any]]]
+"""Runs the program's top level. Returns the exit status and the program's names."""
+
+
 def run_calls(
-    source: bytes, entry_point: str, inputs: Sequence[int], results: int, progress: int
+    load: Load, entry_point: str, inputs: Sequence[int], results: int, progress: int
 ) -> int:
     """Loads the program and calls its `entry_point` once for each input.
 
     An input holds the encoded pair (args, kwargs); the encoded result goes to `results`.
     What the program prints is nobody's.
     """
-    status, namespace = load(source)
+    status, namespace = load()
     if status:
         return status
     for index, descriptor in enumerate(inputs):
@@ -76,20 +80,24 @@ def run_calls(
     return finish()
 
 
-def load(source: bytes) -> tuple[int, dict[str, Any]]:
-    """Runs the program's top level, as an import of it would.
+def load(*sources: bytes) -> tuple[int, dict[str, Any]]:
+    """Runs the top level of `sources` in one namespace, as an import would.
 
     Returns:
-        The exit status, and the program's names.
+        The exit status, and the names that are defined then.
     """
-    code = compiled(source)
-    if code is None:
-        return EXIT_COMPILE, {}
     open_streams()
     namespace = fresh_main()
     namespace["__name__"] = "solution"
     sys.modules["solution"] = sys.modules["__main__"]
-    return status_of(lambda: exec(code, namespace)), namespace
+    for source in sources:
+        code = compiled(source)
+        if code is None:
+            return EXIT_COMPILE, {}
+        status = status_of(lambda code=code: exec(code, namespace))  # type: ignore[misc]
+        if status:
+            return status, {}
+    return 0, namespace
 
 
 def resolve(namespace: dict[str, Any], name: str) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from verifiers.sandbox import channel, driver, imports, memory_file, runner
 from verifiers.sandbox.confine import Layers, Limits, Streams
@@ -38,10 +39,10 @@ class Submission:
         self.limits = Limits(**header["limits"])
         self.entry_point: str | None = header.get("entry_point")
         sizes: list[int] = header["sizes"]
-        self.source, *inputs = split(payload, sizes)
+        self.source, self.preamble, *inputs = split(payload, sizes)
         self.inputs = [memory_file.sealed(content) for content in inputs]
         self.empty = memory_file.sealed(b"")
-        imports.preload(self.source, site_packages)
+        imports.preload(self.preamble + b"\n" + self.source, site_packages)
         self.pipes: Sequence[int] = ()
         self.candidate = self.start_candidate() if header["driven"] else None
 
@@ -76,7 +77,7 @@ class Submission:
         def body() -> int:
             if self.entry_point is None:
                 return runner.run_tests(self.source, inputs, progress)
-            return runner.run_calls(self.source, self.entry_point, inputs, stdout, progress)
+            return runner.run_calls(self.load, self.entry_point, inputs, stdout, progress)
 
         child = self.start(streams, body)
         _, timed_out = watch([child], self.limits, self.service)
@@ -92,6 +93,9 @@ class Submission:
         for descriptor in {stdout, scratch, stderr, progress}:
             os.close(descriptor)
 
+    def load(self) -> tuple[int, dict[str, Any]]:
+        return runner.load(self.preamble, self.source)
+
     def start(self, streams: Streams, body: Callable[[], int]) -> Child:
         return spawn(self.layers, streams, self.limits, body)
 
@@ -103,7 +107,7 @@ class Submission:
         streams = Streams(
             self.empty, memory_file.create(), self.candidate_errors, [requests, replies]
         )
-        return self.start(streams, lambda: driver.serve_calls(self.source, requests, replies))
+        return self.start(streams, lambda: driver.serve_calls(self.load, requests, replies))
 
     def drive(self, test_code: bytes, stubs: dict[str, str], stop_early: bool) -> None:
         """Runs test code in a second child, and reports both children's ends."""
