@@ -54,7 +54,7 @@ def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
         return status
     while (request := read_frame(requests)) is not None:
         write_frame(replies, answer(namespace, request))
-    return runner.finish()
+    return 0
 
 
 def answer(namespace: dict[str, Any], request: bytes) -> bytes:

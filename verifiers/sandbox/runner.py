@@ -28,11 +28,11 @@ END = struct.Struct("=Q")
 """Where a test's output ends, in the file that says how far a run came."""
 
 
-def run_tests(source: bytes, inputs: Sequence[int], progress: int) -> int:
+def run_tests(source: bytes, inputs: Sequence[int], output: int, progress: int) -> int:
     """Runs the program once for each input, as a process of its own would be run.
 
-    `inputs` are descriptors that become standard input. All output goes to descriptor 1;
-    after each test, the offset where its output ends is written to `progress`.
+    `inputs` are descriptors that become standard input, `output` becomes standard output.
+    After each test, the offset where its output ends is written to `progress`.
 
     Returns:
         The exit status: 0, or that of the first test that failed, after which none is run.
@@ -42,12 +42,13 @@ def run_tests(source: bytes, inputs: Sequence[int], progress: int) -> int:
         return EXIT_COMPILE
     for index, descriptor in enumerate(inputs):
         os.dup2(descriptor, 0)
-        open_streams()
+        os.dup2(output, 1)
+        streams = open_streams()
         status = status_of(lambda: exec(code, fresh_main()))
-        status = finish() or status
+        status = finish(streams) or status
         if status:
             return status
-        os.pwrite(progress, END.pack(os.lseek(1, 0, os.SEEK_CUR)), index * END.size)
+        os.pwrite(progress, END.pack(os.lseek(output, 0, os.SEEK_CUR)), index * END.size)
     return 0
 
 
@@ -77,7 +78,7 @@ def run_calls(
         if status:
             return status
         os.pwrite(progress, END.pack(os.lseek(results, 0, os.SEEK_CUR)), index * END.size)
-    return finish()
+    return 0
 
 
 def load(*sources: bytes) -> tuple[int, dict[str, Any]]:
@@ -127,10 +128,11 @@ def fresh_main() -> dict[str, Any]:
     return module.__dict__
 
 
-def open_streams() -> None:
+def open_streams() -> tuple[TextIO, TextIO]:
     """Standard streams anew: nothing buffered by an earlier test is left in them."""
     vars(sys).update(stdin=stream(0, "r"), stdout=stream(1, "w"), stderr=stream(2, "w"))
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
+    return sys.stdout, sys.stderr
 
 
 def stream(descriptor: int, mode: Literal["r", "w"]) -> TextIO:
@@ -179,12 +181,12 @@ def exit_status(code: object) -> int:
     return EXIT_ERROR
 
 
-def finish() -> int:
-    """What an interpreter does at its end: threads, exit functions, finalisers, flushes."""
-    return status_of(_finish)
+def finish(streams: tuple[TextIO, TextIO]) -> int:
+    """What an interpreter does at its end: threads, exit functions, flushes, finalisers."""
+    return status_of(lambda: _finish(streams))
 
 
-def _finish() -> None:
+def _finish(streams: tuple[TextIO, TextIO]) -> None:
     threading = sys.modules.get("threading")
     if threading is not None:
         for thread in threading.enumerate():
@@ -194,10 +196,13 @@ def _finish() -> None:
     if atexit is not None:
         atexit._run_exitfuncs()
         atexit._clear()
-    main = sys.modules.get("__main__")
-    if main is not None:
-        main.__dict__.clear()
-    for stream in (sys.stdout, sys.stderr):
+    flush(sys.stdout, sys.stderr)  # perhaps the program's own
+    sys.modules["__main__"].__dict__.clear()
+    flush(*streams)
+
+
+def flush(*streams: TextIO | None) -> None:
+    for stream in streams:
         if stream is not None and not stream.closed:
             stream.flush()
 
