@@ -83,6 +83,11 @@ class CodeParameters(Parameters):
     )
     memory_mb: int = Field(512, ge=64, le=16_384, description="Memory of one test, in MiB.")
     output_kb: int = Field(4_096, ge=1, le=65_536, description="Output of one test, in KiB.")
+    process_per_test: bool = Field(
+        False,
+        description="Give every test a process of its own from the start. Verdicts are the "
+        "same; what all tests in one process accept is final, and takes a fraction of the time.",
+    )
     in_process: bool = Field(
         False,
         description="Run test code in the program's own process, for tests that need its "
@@ -112,7 +117,11 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
             memory_bytes=parameters.memory_mb * MIB,
             output_bytes=parameters.output_kb * 1024,
         )
-        self._policy = Policy(parameters.reward == "all", parameters.total_time_limit_s)
+        self._policy = Policy(
+            stop_early=parameters.reward == "all",
+            total_s=parameters.total_time_limit_s,
+            share_process=not parameters.process_per_test,
+        )
         self._solutions: OrderedDict[bytes, str | None] = OrderedDict()
         self._checking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 

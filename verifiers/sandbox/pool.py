@@ -138,6 +138,10 @@ class Zygote:
         zygote.layers, zygote.missing = tuple(header["layers"]), header["missing"]
         return zygote
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         self._writer.write(channel.pack(header, payload))
 
@@ -255,6 +259,10 @@ class Sandbox:
         self._alive.discard(zygote)
         await zygote.stop()
         self._free_slots.append(slot)
+
+    def pids(self) -> list[int]:
+        """The zygotes."""
+        return [zygote.pid for zygote in self._alive]
 
     async def stop(self) -> None:
         self._idle.clear()
