@@ -19,8 +19,8 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
-from verifiers.base import Sample, Score, Scorer, ScorerSpec, first_fault
-from verifiers.registry import Registry, SpecError
+from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
+from verifiers.registry import Registry
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +53,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port; 0 takes a free one. [default: 8000]")
     ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning or error. [default: info]")
+    ] = None,
     config: ConfigOption = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve other machines without API keys.")
@@ -67,7 +70,9 @@ def serve(
     from app.server import serve as serve_app
 
     try:
-        settings = load_settings(config, host=host, port=port, insecure=insecure or None)
+        settings = load_settings(
+            config, host=host, port=port, log_level=log_level, insecure=insecure or None
+        )
         if settings.exposed:
             raise SettingsError(
                 f"{settings.host} is reachable from other machines and no API key is set. "

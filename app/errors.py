@@ -19,7 +19,8 @@ from starlette.exceptions import HTTPException
 
 from app.log import request_id
 from app.scheduler import RETRY_AFTER_S, Draining, QueueFull
-from verifiers.registry import SpecError, UnknownScorer
+from verifiers.base import SpecError
+from verifiers.registry import UnknownScorer
 
 logger = logging.getLogger(__name__)
 

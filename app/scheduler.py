@@ -14,7 +14,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from verifiers.base import (
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 AnyScorer = Scorer[Any]
 OnScore = Callable[[int, Score], None]
+
+NOTHING: Mapping[LaneName, int] = {}
 
 SLICE_S = 0.002
 """How long the inline lane holds the event loop before it lets others in."""
@@ -189,7 +191,7 @@ class Scheduler:
         lanes: Iterable[Lane],
         *,
         max_completion_bytes: int,
-        on_finished: Callable[[Job], None] | None = None,
+        on_finished: Callable[[Job], None] = lambda job: None,
     ) -> None:
         self.lanes = {lane.name: lane for lane in lanes}
         self.draining = False
@@ -243,17 +245,19 @@ class Scheduler:
         for name, count in demand.items():
             if not self.lanes[name].has_room(count):
                 raise QueueFull(name)
-        return self._start(scorers, samples, demand, deadline_s, on_score)
+        job = self._start(scorers, samples, demand, deadline_s, on_score)
+        job.finished.add_done_callback(lambda _: self._on_finished(job))
+        return job
 
     async def run(self, scorer: AnyScorer, samples: Sequence[Sample]) -> list[Score]:
         """Scores for a composite, whose own admission has made room for its parts."""
-        return await self._start([scorer] * len(samples), samples, Counter()).result()
+        return await self._start([scorer] * len(samples), samples).result()
 
     def _start(
         self,
         scorers: Sequence[AnyScorer],
         samples: Sequence[Sample],
-        demand: Counter[LaneName],
+        demand: Mapping[LaneName, int] = NOTHING,
         deadline_s: float | None = None,
         on_score: OnScore | None = None,
     ) -> Job:
@@ -313,12 +317,10 @@ class Scheduler:
             batch.settle_rest(error)
         job.cancel()
 
-    def _forget(self, job: Job, demand: Counter[LaneName]) -> None:
+    def _forget(self, job: Job, demand: Mapping[LaneName, int]) -> None:
         self._jobs.discard(job)
         for name, count in demand.items():
             self.lanes[name].pending -= count
-        if self._on_finished is not None:
-            self._on_finished(job)
 
 
 def positions(scorers: Sequence[AnyScorer]) -> dict[AnyScorer, Sequence[int]]:

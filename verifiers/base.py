@@ -27,10 +27,19 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +73,41 @@ see `Scheduler` in the service.
 MAX_NAME_CHARACTERS = 256
 """Ids, groups and run names are keys of logs and tables, not texts."""
 
+MAX_NESTING = 128
+"""Levels of arrays and objects in any one JSON value of a request. Serializers give up at
+some 250, and what cannot be passed on must not be let in."""
+
+
+def nesting(value: Any) -> int:
+    """How many arrays and objects lie around the deepest value."""
+    depth = 0
+    level = [value]
+    while level := [
+        inner
+        for outer in level
+        if isinstance(outer, dict | list)
+        for inner in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
+        depth += 1
+    return depth
+
+
+def shallow(value: Any) -> Any:
+    """The value itself.
+
+    Raises:
+        ValueError: it is nested more than `MAX_NESTING` deep.
+    """
+    if isinstance(value, dict | list) and nesting(value) > MAX_NESTING:
+        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    return value
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-ScorerSpec = Name | dict[str, JsonValue]
+Json = Annotated[JsonValue, BeforeValidator(shallow)]
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(shallow)]
+ScorerSpec = Name | JsonObject
 """A scorer's or preset's name, or `{"type": NAME, **parameters}`."""
 
 
@@ -90,6 +131,12 @@ class Message(BaseModel):
     role: Name
     content: Text | list[TextPart] | None = None
 
+    @model_validator(mode="after")
+    def _is_shallow(self) -> Self:
+        if self.model_extra:
+            shallow(self.model_extra)
+        return self
+
     @property
     def text(self) -> str:
         if isinstance(self.content, str):
@@ -111,12 +158,10 @@ class Sample(BaseModel):
     id: Name | None = Field(None, description="Echoed. Default: the sample's index.")
     prompt: Text | list[Message] | None = Field(None, description="What the policy was asked.")
     completion: Text | AssistantMessage = Field(description="What the policy wrote.")
-    reference: JsonValue = Field(None, description="What is right, in the scorer's own form.")
+    reference: Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
-    metadata: dict[str, JsonValue] | None = Field(
-        None, description="Kept in the log. No scorer reads it."
-    )
+    metadata: JsonObject | None = Field(None, description="Kept in the log. No scorer reads it.")
 
     @property
     def text(self) -> str:
@@ -230,6 +275,28 @@ class InternalError(ScoringError):
         self.retryable = retryable
 
 
+class SpecError(ValueError):
+    """A scorer spec that cannot be used.
+
+    `faults` holds (path, message) pairs; a path is a tuple as in pydantic's `loc`.
+    """
+
+    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{'.'.join(map(str, path))}: {message}" if path else message
+            for path, message in self.faults
+        )
+
+    def below(self, *path: str | int) -> Self:
+        """The same complaint about a spec that lies at `path` inside another."""
+        self.faults = [((*path, *inner), message) for inner, message in self.faults]
+        return self
+
+
 # --- who scores -------------------------------------------------------------------------
 
 
@@ -333,7 +400,7 @@ class Scorer(ABC, Generic[P]):
 
     @cached_property
     def _parse_reference(self) -> Callable[[JsonValue], Any]:
-        return TypeAdapter(self.reference_type, config=ConfigDict(strict=True)).validate_python
+        return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
 
     @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:

@@ -17,7 +17,10 @@ it where there is none."""
 REASONING_TAG = "think"
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n`]*)$", re.MULTILINE)
+BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+# Possessive, so that a line of a hundred thousand tildes is read once and not squared.
+FENCE = re.compile(r"^ {0,3}(?:(`{3,}+)([^\n`]*+)|(~{3,}+)([^\n]*+))$", re.MULTILINE)
 
 
 def strip_reasoning(text: str, tag: str = REASONING_TAG) -> str | None:
@@ -54,19 +57,13 @@ def boxed_contents(text: str) -> list[str]:
 def closing_brace(text: str, start: int) -> int | None:
     """The index of the brace that closes the one just before `start`."""
     depth = 1
-    position = start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        if character == "{":
+    for match in BRACE.finditer(text, start):
+        if match[0] == "{":
             depth += 1
-        elif character == "}":
+        elif match[0] == "}":
             depth -= 1
             if depth == 0:
-                return position
-        position += 1
+                return match.start()
     return None
 
 
@@ -76,12 +73,14 @@ def fenced_blocks(text: str) -> list[str]:
     A fence is closed by one of the same character, at least as long, with nothing after it.
     """
     blocks = []
-    opening: re.Match[str] | None = None
-    for fence in FENCE.finditer(text):
+    opening: str | None = None
+    start = 0
+    for line in FENCE.finditer(text):
+        fence, info = (line[1], line[2]) if line[1] else (line[3], line[4])
         if opening is None:
-            opening = fence
-        elif fence[1].startswith(opening[1]) and not fence[2].strip():
-            blocks.append(text[opening.end() + 1 : fence.start()])
+            opening, start = fence, line.end() + 1
+        elif fence.startswith(opening) and not info.strip():
+            blocks.append(text[start : line.start()])
             opening = None
     return blocks
 

@@ -8,17 +8,42 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
-from verifiers.base import Run, Scorer, ScorerSpec, Services, run_here
+from verifiers.base import (
+    MAX_NAME_CHARACTERS,
+    Run,
+    Scorer,
+    ScorerSpec,
+    Services,
+    SpecError,
+    run_here,
+)
 from verifiers.code_execution import CodeExecution
+from verifiers.exact_match import ExactMatch
+from verifiers.format import Format
+from verifiers.json_schema import JsonSchema
+from verifiers.length import Length
+from verifiers.regular_expression import Regex
+from verifiers.repetition import Repetition
 from verifiers.string_reversal import StringReversal
+from verifiers.weighted import Weighted
 
-BUILT_IN: tuple[type[Scorer[Any]], ...] = (CodeExecution, StringReversal)
+BUILT_IN: tuple[type[Scorer[Any]], ...] = (
+    StringReversal,
+    CodeExecution,
+    ExactMatch,
+    Regex,
+    JsonSchema,
+    Format,
+    Length,
+    Repetition,
+    Weighted,
+)
 
 ENTRY_POINT_GROUP = "assay.scorers"
 
@@ -29,27 +54,15 @@ MAX_DEPTH = 8
 """Composites inside composites. Deeper is a mistake, or a preset that names itself."""
 
 
-class SpecError(ValueError):
-    """A scorer spec that cannot be used.
-
-    `faults` holds (path, message) pairs; a path is a tuple as in pydantic's `loc`.
-    """
-
-    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, path))}: {m}" for path, m in faults))
-        self.faults = faults
-
-
 class UnknownScorer(SpecError):
     """No scorer or preset has this name."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__([(("type",), f"no scorer or preset is called {name!r}")])
-        self.name = name
+        super().__init__([((), f"no scorer or preset is called {name[:MAX_NAME_CHARACTERS]!r}")])
         self.known = known
 
     def __str__(self) -> str:
-        return f"no scorer or preset is called {self.name!r}; known: {', '.join(self.known)}"
+        return f"{super().__str__()}; known: {', '.join(self.known)}"
 
 
 class Registry:
@@ -61,20 +74,24 @@ class Registry:
             a part that may hang runs where it can be killed.
 
     Raises:
-        SpecError: a preset takes a built-in scorer's name or does not build.
+        SpecError: two scorers share a name, or a preset takes a scorer's name or does not
+            build.
     """
 
     def __init__(
         self, presets: Mapping[str, ScorerSpec] | None = None, *, run: Run = run_here
     ) -> None:
-        self.types = {scorer.name: scorer for scorer in discover()}
+        self.types = by_name(discover())
         self.presets = dict(presets or {})
         self._run = run
         self._built: OrderedDict[str, Scorer[Any]] = OrderedDict()
         for name in self.presets:
             if name in self.types:
-                raise SpecError([((name,), "a preset may not take a scorer's name")])
-            self.build(name)
+                raise SpecError([(("presets", name), "a preset may not take a scorer's name")])
+            try:
+                self.build(name)
+            except SpecError as error:
+                raise error.below("presets", name) from None
 
     def names(self) -> list[str]:
         return sorted([*self.types, *self.presets])
@@ -89,7 +106,7 @@ class Registry:
         return self._build(spec, depth=0)
 
     def _build(self, spec: ScorerSpec, depth: int) -> Scorer[Any]:
-        key = spec if isinstance(spec, str) else json.dumps(spec, sort_keys=True)
+        key = spec if isinstance(spec, str) else canonical(spec)
         if key in self._built:
             self._built.move_to_end(key)
             return self._built[key]
@@ -108,6 +125,8 @@ class Registry:
         name = spec.get("type")
         if not isinstance(name, str):
             raise SpecError([(("type",), "names the scorer: a string is needed here")])
+        if name in self.presets:
+            raise SpecError([(("type",), f"{name!r} is a preset: give its name alone")])
         scorer_type = self.types.get(name)
         if scorer_type is None:
             raise UnknownScorer(name, self.names())
@@ -117,9 +136,27 @@ class Registry:
             )
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False, include_context=False)
-            raise SpecError([(fault["loc"], fault["msg"]) for fault in faults]) from None
+            raise SpecError(
+                [(f["loc"], f["msg"].removeprefix("Value error, ")) for f in faults]
+            ) from None
         services = Services(build=lambda part: self._build(part, depth + 1), run=self._run)
         return scorer_type.create(parameters, services)
+
+
+def canonical(spec: Mapping[str, Any]) -> str:
+    """The same text for every way of writing the same spec."""
+    try:
+        return json.dumps(spec, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise SpecError([((), "not JSON, or nested too deep")]) from None
+
+
+def by_name(scorers: Iterable[type[Scorer[Any]]]) -> dict[str, type[Scorer[Any]]]:
+    types: dict[str, type[Scorer[Any]]] = {}
+    for scorer in scorers:
+        if types.setdefault(scorer.name, scorer) is not scorer:
+            raise SpecError([((scorer.name,), "two installed scorers have this name")])
+    return types
 
 
 def discover() -> Iterator[type[Scorer[Any]]]:

@@ -14,13 +14,21 @@ from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
 from verifiers.base import Parameters, Sample, Score, Verifier
+from verifiers.exact_match import FLOOD_OF_MARKS, normalized
 from verifiers.extract import AnswerFrom, answer_in
 
 Unit = Literal["character", "codepoint", "word"]
 Partial = Literal["none", "prefix", "position", "edit"]
 
-GRAPHEME_CLUSTER = regex.compile(r"\X")
-"""Extended grapheme clusters: what a reader calls a character (Unicode UAX #29)."""
+GRAPHEME_CLUSTER = regex.compile(
+    r"[\U0001F1E6-\U0001F1FF]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X"
+)
+r"""Extended grapheme clusters: what a reader calls a character (Unicode UAX #29).
+
+Flags, which are pairs of regional indicators, are spelled out: to know whether one may end
+a cluster, `\X` counts all of those before it, and so squares the length of a row of flags
+(two minutes for 256 KiB of them).
+"""
 
 MAX_UNITS = 16_384
 """Edit distance is quadratic; at this length it still takes milliseconds."""
@@ -73,9 +81,11 @@ class StringReversal(Verifier[StringReversalParameters]):
             answer, target = " ".join(answer.split()), " ".join(target.split())
         elif options.strip:
             answer, target = answer.strip(), target.strip()
-        if answer == target:
+        if answer == target or self.look_alike(answer, target):
             return Score(reward=1.0, outcome="correct", answer=answer)
-        if options.partial == "none" or not answer:
+        if not answer:
+            return self.lowest("no_answer")
+        if options.partial == "none":
             return Score(reward=0.0, outcome="incorrect", answer=answer)
         credit = self.credit(answer, target)
         if credit is None:
@@ -86,6 +96,14 @@ class StringReversal(Verifier[StringReversalParameters]):
         if self.parameters.reference_is == "target":
             return reference
         return reversal(reference, self.parameters.unit)
+
+    def look_alike(self, answer: str, target: str) -> bool:
+        """Both are the same characters to a reader, encoded differently (é as e and ´)."""
+        if self.parameters.unit == "codepoint" or (answer.isascii() and target.isascii()):
+            return False
+        if FLOOD_OF_MARKS.search(answer) or FLOOD_OF_MARKS.search(target):
+            return False
+        return normalized(answer, "NFC") == normalized(target, "NFC")
 
     def credit(self, answer: str, target: str) -> float | None:
         """The share of units that are right, below 1; None where it is too long to tell."""

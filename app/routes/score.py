@@ -16,8 +16,8 @@ from app.scheduler import OnScore, Scheduler
 from app.schemas import ScoreRequest, ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
 from app.strict_json import StrictRoute
-from verifiers.base import Score, Scorer, ScorerSpec
-from verifiers.registry import Registry, SpecError
+from verifiers.base import Score, Scorer, ScorerSpec, SpecError
+from verifiers.registry import Registry
 
 NDJSON = "application/x-ndjson"
 
@@ -85,8 +85,7 @@ def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[
     try:
         return registry.build(spec)
     except SpecError as error:
-        error.faults = [((*location, *path), message) for path, message in error.faults]
-        raise
+        raise error.below(*location) from None
 
 
 async def once(request: Request, answered: IdempotencyCache, run: Run) -> Run:

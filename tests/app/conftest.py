@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ READY = "Assay is ready at "
 
 @contextlib.contextmanager
 def in_process(**settings: Any) -> Iterator[TestClient]:
-    app = create_app(Settings(**{"cpu_workers": 1, **settings}))
+    app = create_app(Settings(**{"cpu_workers": 1, "sandbox_workers": 0, **settings}))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -39,21 +40,27 @@ class Served:
 @contextlib.contextmanager
 def served(*arguments: str, **environment: str) -> Iterator[Served]:
     """`assay serve` on a free port, ready, and always stopped."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ASSAY_CPU_WORKERS": "1", **environment},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith(READY), process.communicate()[1]
-        yield Served(line.removeprefix(READY).strip(), process)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={
+                **os.environ,
+                "ASSAY_CPU_WORKERS": "1",
+                "ASSAY_SANDBOX_WORKERS": "0",
+                **environment,
+            },
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith(READY), [log.seek(0), log.read()]
+            yield Served(line.removeprefix(READY).strip(), process)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")

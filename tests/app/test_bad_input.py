@@ -185,3 +185,29 @@ def test_a_fault_of_ours_is_a_500_that_tells_nothing_of_our_insides(
     assert "secret" not in reply.text
     assert "Traceback" not in reply.text
     assert reply.json()["retryable"] is True
+
+
+@pytest.mark.parametrize("scorer", ["string_reversal", "regex"], ids=["inline", "cpu"])
+@pytest.mark.parametrize("levels", [100, 129, 200, 252, 300])
+def test_deep_values_are_scored_or_refused_by_name(
+    client: TestClient, scorer: str, levels: int
+) -> None:
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    message = {"role": "assistant", "content": "a", "tool_calls": deep}
+    for field, sample in (
+        ("reference", {"completion": "a", "reference": deep}),
+        ("metadata", {"completion": "a", "reference": "a", "metadata": {"x": deep}}),
+        ("completion", {"completion": message, "reference": "a"}),
+    ):
+        reply = score(client, sample, {"completion": "a", "reference": "a"}, scorer=scorer)
+        if levels < 128:
+            assert reply.json()["scores"][1]["reward"] == 1.0, "neighbours are unharmed"
+            continue
+        assert reply.status_code in (400, 422)
+        if reply.status_code == 422:
+            errors = reply.json()["errors"]
+            assert any(error["field"].startswith(f"samples.0.{field}") for error in errors)
+            assert any("levels deep" in error["message"] for error in errors)
+            assert len(reply.content) < 10_000

@@ -81,3 +81,12 @@ def test_no_module_has_effects_on_import_beyond_its_names() -> None:
             text = source.read_text()
             assert "os.environ.get" not in text, source
             assert "os.getenv" not in text, source
+
+
+def test_a_composite_counts_once_and_not_by_its_parts() -> None:
+    parts = {"right": {"scorer": "string_reversal"}, "again": {"scorer": "string_reversal"}}
+    with in_process() as client:
+        score(client, reversal("cba"), scorer={"type": "weighted", "components": parts})
+        text = client.get("/metrics").text
+    assert 'assay_scores_total{outcome="correct",scorer="weighted"} 1.0' in text
+    assert 'scorer="string_reversal"' not in text

@@ -11,6 +11,7 @@ import sys
 import httpx
 import pytest
 
+from benchmarks.processes import children, memory_bytes
 from tests.app.conftest import eventually, reversal, score, served
 
 
@@ -69,16 +70,5 @@ def test_an_idle_service_takes_at_most_120_mb() -> None:
     """Proportional set size of the service, its worker and its zygote, as /proc counts it."""
     with served(ASSAY_SANDBOX_WORKERS="1") as service:
         assert eventually(lambda: httpx.get(f"{service.url}/readyz").status_code == 200)
-        pids = [service.process.pid, *children(service.process.pid)]
-        assert len(pids) == 3
-        assert sum(map(pss_kib, pids)) < 120 * 1024
-
-
-def children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as listed:
-        return [int(child) for child in listed.read().split()]
-
-
-def pss_kib(pid: int) -> int:
-    with open(f"/proc/{pid}/smaps_rollup") as rollup:
-        return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+        assert len(children(service.process.pid)) == 2
+        assert memory_bytes(service.process.pid) < 120_000_000

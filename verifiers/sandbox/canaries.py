@@ -33,7 +33,7 @@ def read(path: str) -> None:
 ATTEMPTS: dict[str, Callable[[], object]] = {
     "read a file of the system": lambda: read("/etc/passwd"),
     "list the root directory": lambda: os.listdir("/"),
-    "write a file": lambda: os.open("/tmp/assay-canary", os.O_CREAT | os.O_WRONLY),
+    "write a file": lambda: os.open("/tmp", os.O_TMPFILE | os.O_RDWR),
     "read an environment": lambda: read("/proc/self/environ"),
     "read the parent's memory": lambda: read(f"/proc/{os.getppid()}/mem"),
     "open a tcp socket": lambda: socket.socket(),

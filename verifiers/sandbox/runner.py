@@ -160,7 +160,8 @@ def status_of(run: Callable[[], object]) -> int:
     except MemoryError:
         return EXIT_MEMORY
     except BaseException as error:
-        sys.excepthook(type(error), error, from_program(error.__traceback__))
+        trace = from_program(error.__traceback__)
+        sys.excepthook(type(error), BaseException.with_traceback(error, trace), trace)
         return EXIT_ERROR
     return 0
 

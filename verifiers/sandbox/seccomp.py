@@ -44,7 +44,9 @@ DENIED: Instruction = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
 PASSED: Instruction = (_RETURN, 0, 0, _ALLOW)
 
 
-class _Program(ctypes.Structure):
+class Program(ctypes.Structure):
+    """`struct sock_fprog`: how many instructions, and where."""
+
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
@@ -59,7 +61,7 @@ class Filter(NamedTuple):
         program = bytearray(self.template)
         for offset in self.pid_offsets:
             struct.pack_into("=I", program, offset, os.getpid())
-        content = _Program(len(program) // 8, bytes(program))
+        content = Program(len(program) // 8, bytes(program))
         kernel.prctl(kernel.PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(content))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -167,4 +168,6 @@ def ends(progress: int, count: int, written: int) -> list[int]:
 
 
 def stderr_tail(descriptor: int) -> str:
-    return memory_file.tail(descriptor, MAX_STDERR_BYTES).decode(errors="replace")
+    """The end of what went to standard error, without saying where Python is installed."""
+    text = memory_file.tail(descriptor, MAX_STDERR_BYTES).decode(errors="replace")
+    return text.replace(sys.base_prefix, "")

@@ -1,0 +1,34 @@
+"""The documentation says what is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from verifiers.registry import Registry
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_lists_exactly_the_scorers_of_the_registry() -> None:
+    section = README.partition("## Scorers")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
+    assert sorted(listed) == sorted(Registry().types)
+    assert len(listed) == len(set(listed))
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def test_the_files_that_the_readme_names_exist() -> None:
+    for name in re.findall(r"\]\(([^)#]+)\)|`(examples/[\w./]+)`", README):
+        path = next(filter(None, name))
+        assert (ROOT / path).exists(), path
+
+
+def test_the_image_is_built_from_what_exists() -> None:
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M):
+        for name in source.split():
+            assert (ROOT / name).exists(), name

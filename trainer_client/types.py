@@ -1,0 +1,118 @@
+"""The values that the client takes and gives."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainer_client.errors import Unscored
+
+# Its own generator: trainers seed and checkpoint the global one, and a retry must not
+# change what they sample next.
+_jitter = random.Random()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreError:
+    """Why a sample could not be scored. Never the completion's fault."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerIdentity:
+    """What scored a sample. Scores with equal digests of equal samples are comparable."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What one completion is worth, or why nobody could tell: a reward xor an error.
+
+    Raises:
+        ValueError: reward and error are both set or both missing, or the reward is not
+            finite.
+    """
+
+    id: str
+    reward: float | None = None
+    error: ScoreError | None = None
+    outcome: str | None = None
+    answer: str | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    scorer: ScorerIdentity | None = None
+    elapsed_ms: float = 0.0
+    cached: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.reward is None) == (self.error is None):
+            raise ValueError("a score has either a reward or an error")
+        if self.reward is not None and not math.isfinite(self.reward):
+            raise ValueError(f"a reward is a finite number, not {self.reward!r}")
+
+    @property
+    def scored(self) -> bool:
+        return self.reward is not None
+
+    def reward_or_raise(self) -> float:
+        """The reward.
+
+        Raises:
+            Unscored: there is none.
+        """
+        if self.error is not None:
+            raise Unscored(self.id, self.error.code, self.error.message)
+        assert self.reward is not None
+        return self.reward
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One offending field of a refused request.
+
+    `field` is the service's path into the batch that was sent, as in
+    `samples.3.completion`; `sample_id` is the id of the sample it lies in.
+    """
+
+    field: str
+    message: str
+    sample_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The service stopped answering (`over` is False), or answers again (True)."""
+
+    url: str
+    reason: str
+    """The failure that began it."""
+    duration_s: float
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How retries are paced.
+
+    Waits are drawn from between 0 and a bound that doubles from `base_s` to `max_s`
+    ("full jitter"), on top of what the service asks for in Retry-After.
+    """
+
+    base_s: float = 0.1
+    max_s: float = 5.0
+    resubmissions: int = 2
+    """How often a sample whose own error is retryable is sent again."""
+
+    def delay_s(self, attempt: int) -> float:
+        """The wait after the failure of `attempt`, counted from 0."""
+        # 2**30 times anything sensible is over max_s; a larger power would overflow.
+        return _jitter.uniform(0, min(self.max_s, self.base_s * 2.0 ** min(attempt, 30)))

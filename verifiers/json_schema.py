@@ -1,0 +1,263 @@
+"""Rewards an answer that is JSON and fits a JSON Schema (Draft 2020-12).
+
+What counts as JSON is RFC 8259, and where that leaves readers free to disagree, the answer
+is refused: no NaN or Infinity, no number that a double cannot hold, no key twice in one
+object, no byte order mark, and at most `MAX_ANSWER_NESTING` levels.
+
+In the schema, `format` is an annotation, as Draft 2020-12 has it by default, and checks
+nothing. A `$ref` reaches the schema itself and no further: nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, ClassVar, NoReturn
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from verifiers.base import (
+    InvalidReference,
+    MissingField,
+    Parameters,
+    Sample,
+    Score,
+    Verifier,
+    nesting,
+)
+from verifiers.extract import AnswerFrom, answer_in
+
+Schema = bool | dict[str, JsonValue]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+MAX_SCHEMA_CHARACTERS = 65_536
+"""Of the schema as JSON. Scorers are kept ready, and so are their schemas."""
+
+MAX_ANSWER_NESTING = 64
+"""Levels of an answer. The validator recurses, some ten Python frames a level."""
+
+BLAMELESS_NESTING = 16
+"""An answer this flat cannot be why the validator recurses too deep: the schema is."""
+
+MAX_MESSAGE_CHARACTERS = 200
+"""The validator quotes the answer, which may be 256 KiB."""
+
+MAX_COMPILED = 128
+
+
+# --- schemas ----------------------------------------------------------------------------
+
+
+def usable(schema: Schema) -> Schema:
+    """The schema itself.
+
+    Raises:
+        ValueError: it is no schema of Draft 2020-12, refers to what is not there, or is
+            too large.
+    """
+    compiled(canonical(schema))
+    return schema
+
+
+def canonical(schema: Schema) -> str:
+    try:
+        return json.dumps(schema, sort_keys=True, allow_nan=False)
+    except RecursionError:
+        raise ValueError("the schema is nested too deep") from None
+
+
+@lru_cache(MAX_COMPILED)
+def compiled(schema_json: str) -> Draft202012Validator:
+    if len(schema_json) > MAX_SCHEMA_CHARACTERS:
+        raise ValueError(f"a schema may have {MAX_SCHEMA_CHARACTERS:,} characters")
+    schema = json.loads(schema_json)
+    dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
+    if dialect != DIALECT:
+        raise ValueError(f"$schema: schemas are read as {DIALECT}, not as another draft")
+    try:
+        Draft202012Validator.check_schema(schema)
+        check_references(DRAFT202012.create_resource(schema))
+    except SchemaError as error:
+        raise ValueError(
+            f"not a JSON Schema: {described(error.json_path, error.message)}"
+        ) from None
+    except Unresolvable as error:
+        raise ValueError(f"{error.ref!r} is not in the schema, and nothing is fetched") from None
+    except RecursionError:
+        raise ValueError("the schema is nested too deep") from None
+    return Draft202012Validator(schema, registry=Registry())
+
+
+def check_references(schema: Resource[Any]) -> None:
+    """Looks every reference up, so that a dangling one is found before any answer is.
+
+    Raises:
+        Unresolvable: one leads nowhere.
+    """
+    registry: Registry[Any] = Registry().with_resource("", schema)
+    open_ = [(schema, registry.resolver_with_root(schema))]
+    while open_:
+        resource, resolver = open_.pop()
+        resolver = resolver.in_subresource(resource)
+        if isinstance(resource.contents, Mapping):
+            for keyword in ("$ref", "$dynamicRef"):
+                if isinstance(reference := resource.contents.get(keyword), str):
+                    resolver.lookup(reference)
+        open_.extend((inner, resolver) for inner in resource.subresources())
+
+
+# --- answers ----------------------------------------------------------------------------
+
+
+def parse(text: str) -> Any:
+    """The JSON value that `text` is.
+
+    Raises:
+        ValueError: it is not JSON as this module has it.
+        RecursionError: it is nested hundreds of levels deep.
+    """
+    return json.loads(
+        text,
+        object_pairs_hook=unique,
+        parse_constant=refuse_constant,
+        parse_float=double,
+        parse_int=integer,
+    )
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key is repeated")
+    return members
+
+
+def refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def double(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+def integer(digits: str) -> int:
+    double(digits)  # an integer beyond doubles may have a hundred thousand digits
+    return int(digits)
+
+
+def described(path: str, message: str) -> str:
+    """A violation in one line of valid Unicode, which neither the answer's size nor its
+    escaped lone surrogates may upset."""
+    line = f"{shortened(path)}: {shortened(message)}"
+    return line.encode(errors="backslashreplace").decode()
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"
+
+
+# --- the scorer -------------------------------------------------------------------------
+
+
+class JsonSchemaParameters(Parameters):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    json_schema: Annotated[Schema, AfterValidator(usable)] | None = Field(
+        None,
+        alias="schema",
+        description="The schema, Draft 2020-12. Left out, the sample's reference is the "
+        f"schema. At most {MAX_SCHEMA_CHARACTERS:,} characters of JSON.",
+    )
+    answer_from: AnswerFrom = Field("fenced", description="Which part of the completion answers.")
+
+
+class JsonSchema(Verifier[JsonSchemaParameters]):
+    """Rewards an answer that is strict JSON and fits a JSON Schema.
+
+    `details.violation` says where the answer first fails, and how.
+
+    Runs in a worker process: patterns in a schema are Python's, `uniqueItems` compares
+    every pair, and nested `oneOf` doubles the work with each level.
+    """
+
+    name = "json_schema"
+    version = "1"
+    lane = "cpu"
+    parameters_type = JsonSchemaParameters
+    reference_type = Schema
+    example: ClassVar[dict[str, Any]] = {
+        "prompt": 'Which city, and which year? Answer as {"city": …, "year": …}.',
+        "completion": '```json\n{"city": "Paris", "year": 1900}\n```',
+        "scorer": {
+            "type": "json_schema",
+            "schema": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}, "year": {"type": "integer"}},
+                "required": ["city", "year"],
+                "additionalProperties": False,
+            },
+        },
+    }
+
+    def check(self, sample: Sample) -> None:
+        super().check(sample)
+        if self.parameters.json_schema is None and sample.reference is None:
+            raise MissingField("json_schema needs a schema: its parameter, or the reference")
+
+    def score_one(self, sample: Sample) -> Score:
+        """1 where the answer fits, else 0."""
+        validator = self.validator(sample)
+        answer = answer_in(sample.text, self.parameters.answer_from)
+        if answer is None or not answer.strip():
+            return self.lowest("no_answer")
+        try:
+            value = parse(answer)
+            depth = nesting(value)
+        except RecursionError:
+            depth = MAX_ANSWER_NESTING + 1
+        except ValueError as error:
+            return self.unfit(answer, "$", f"not JSON: {error}")
+        if depth > MAX_ANSWER_NESTING:
+            return self.lowest("rejected", limit=f"{MAX_ANSWER_NESTING} levels of nesting")
+        return self.validated(validator, answer, value, depth)
+
+    @cached_property
+    def _canonical(self) -> str:
+        assert self.parameters.json_schema is not None
+        return canonical(self.parameters.json_schema)
+
+    def validator(self, sample: Sample) -> Draft202012Validator:
+        if self.parameters.json_schema is not None:
+            return compiled(self._canonical)
+        try:
+            return compiled(canonical(self.reference_of(sample)))
+        except ValueError as error:
+            raise InvalidReference(f"reference: {error}") from None
+
+    def validated(
+        self, validator: Draft202012Validator, answer: str, value: Any, depth: int
+    ) -> Score:
+        try:
+            violation = next(validator.iter_errors(value), None)
+        except RecursionError:
+            if depth <= BLAMELESS_NESTING:
+                raise InvalidReference("the schema refers to itself without end") from None
+            return self.lowest("rejected", limit="the schema recurses too deep on this answer")
+        if violation is None:
+            return Score(reward=1.0, outcome="correct", answer=answer)
+        return self.unfit(answer, violation.json_path, violation.message)
+
+    def unfit(self, answer: str, path: str, message: str) -> Score:
+        details = {"violation": described(path, message)}
+        return Score(reward=0.0, outcome="incorrect", answer=answer, details=details)

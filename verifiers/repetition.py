@@ -1,0 +1,62 @@
+"""Punishes completions that repeat themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from verifiers.base import Parameters, Sample, Score, Verifier
+from verifiers.length import words
+
+
+class RepetitionParameters(Parameters):
+    n: int = Field(
+        4,
+        ge=1,
+        le=10,
+        description="How many words in a row count as repeated when they occur again. Ordinary "
+        "prose repeats single words, and next to no four of them.",
+    )
+
+
+class Repetition(Verifier[RepetitionParameters]):
+    """Rewards not repeating oneself: minus the share of n-grams that occurred before.
+
+    The reward is -(1 - distinct n-grams / n-grams), which is distinct-n (Li et al. 2016,
+    arXiv 1510.03055) less 1; texts of fewer than n words earn 0. Departures: a run without
+    white space is chopped into words of 16 characters, and scripts without spaces into code
+    points, so that "aaaa…" and Chinese count too. All of the completion is read, reasoning
+    included.
+
+    A penalty, to be added to what rewards being right: an empty completion earns the top.
+    `details` holds the numbers of n-grams and of distinct ones.
+    """
+
+    name = "repetition"
+    version = "1"
+    parameters_type = RepetitionParameters
+    example: ClassVar[dict[str, Any]] = {
+        "prompt": "Describe a fox.",
+        "completion": "A small hunter with red fur, keen ears and a tail as long as its luck.",
+        "scorer": {"type": "repetition"},
+    }
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        return (-1.0, 0.0)
+
+    def score_one(self, sample: Sample) -> Score:
+        total, distinct = ngram_counts(words(sample.text), self.parameters.n)
+        return Score(
+            reward=(distinct - total) / total if total else 0.0,
+            outcome="correct" if distinct == total else "partial",
+            details={"ngrams": total, "distinct": distinct},
+        )
+
+
+def ngram_counts(tokens: Sequence[str], n: int) -> tuple[int, int]:
+    """How many n-grams `tokens` has, and how many different ones."""
+    total = max(0, len(tokens) - n + 1)
+    return total, len(set(zip(*(tokens[i:] for i in range(n)), strict=False)))
