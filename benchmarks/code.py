@@ -44,8 +44,8 @@ INPUTS = [f"{n}\n{' '.join(str(i * n % 7) for i in range(n))}\n" for n in range(
 BARE = pool.START.replace(
     "zygote.main",
     "from verifiers.sandbox import confine\n"
-    "confine.apply_limits = lambda limits: None\n"
-    "zygote.find_layers = lambda *_: (confine.Layers(None, None, None, ()), {})\n"
+    "confine.apply_limits = lambda *_: None\n"
+    "zygote.find_layers = lambda *_: (confine.Layers(None, None, None, False, ()), {})\n"
     "zygote.main",
 )
 """The same engine without its layers. It exists for this comparison alone."""

@@ -18,7 +18,9 @@ from verifiers.sandbox.seccomp import Filter
 
 MAX_OPEN_FILES = 256
 MAX_THREADS = 256
-"""Of all processes of the uid: counts only where the uid is not 0."""
+"""Of one program, where its slot has a uid of its own; the kernel counts by uid."""
+MAX_THREADS_OF_A_SHARED_UID = 4096
+"""Where programs run as the service's own user, whose other processes count too."""
 
 NEVER = resource.RLIM_INFINITY
 
@@ -44,7 +46,10 @@ class Layers(NamedTuple):
     """A Landlock descriptor."""
     system_calls: Filter | None
     uid: int | None
-    """The unprivileged user to become; None to stay who we are, without capabilities."""
+    """The slot's own user; None where we may not change who we are."""
+    reads_as_root: bool
+    """Only root can read the interpreter's library: the slot's user is the real one, by which
+    the kernel counts processes, and files are opened as root without capabilities."""
     names: tuple[str, ...]
 
 
@@ -65,10 +70,10 @@ def enter(layers: Layers, streams: Streams, limits: Limits) -> None:
     """
     os.setpgid(0, 0)  # one group, which is killed as a whole
     keep_only(streams)
-    become_nobody(layers.uid)
+    become(layers.uid, layers.reads_as_root)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    apply_limits(limits)
+    apply_limits(limits, MAX_THREADS if layers.uid else MAX_THREADS_OF_A_SHARED_UID)
     if layers.ruleset is not None:
         landlock.restrict_self(layers.ruleset)
         os.close(layers.ruleset)
@@ -88,15 +93,16 @@ def keep_only(streams: Streams) -> None:
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
 
 
-def become_nobody(uid: int | None) -> None:
+def become(uid: int | None, reads_as_root: bool) -> None:
+    """Takes the slot's identity, and gives up every capability."""
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        os.setresuid(uid, *((-1, -1) if reads_as_root else (uid, uid)))
     kernel.drop_capabilities()
 
 
-def apply_limits(limits: Limits) -> None:
+def apply_limits(limits: Limits, max_threads: int) -> None:
     """Hard limits equal to soft ones, so that none can be raised again.
 
     The CPU limit here is a backstop in whole seconds; the supervisor keeps the exact one.
@@ -111,8 +117,8 @@ def apply_limits(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_SIGPENDING, MAX_THREADS),
-        (resource.RLIMIT_NPROC, MAX_THREADS),
+        (resource.RLIMIT_SIGPENDING, MAX_OPEN_FILES),
+        (resource.RLIMIT_NPROC, max_threads),
     ):
         resource.setrlimit(which, lower(which, value))
 

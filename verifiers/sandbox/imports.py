@@ -26,7 +26,9 @@ STANDARD = frozenset(
 PACKAGES = ("numpy",)
 """Packages that programs may use where they are installed beside the service."""
 
-IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w., \t]+))", re.M)
+IMPORT = re.compile(
+    rb"(?:^|;)[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w., \t]+))", re.M
+)
 """Read by pattern: parsing hostile source is left to the sandbox."""
 
 MAX_IMPORTS = 64

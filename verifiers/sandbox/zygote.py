@@ -76,18 +76,27 @@ def find_layers(slot: int, site_packages: str | None) -> tuple[Layers, dict[str,
         names.append("seccomp")
     else:
         missing["seccomp"] = f"no table of system calls for {kernel.MACHINE}"
-    uid = FIRST_UID + slot if os.geteuid() == 0 and can_become(FIRST_UID + slot) else None
+    uid, reads_as_root = identity(slot)
     names += ["uid"] if uid is not None else []
     names += namespaces()
-    return Layers(ruleset, system_calls, uid, tuple(names)), missing
+    return Layers(ruleset, system_calls, uid, reads_as_root, tuple(names)), missing
 
 
-def can_become(uid: int) -> bool:
+def identity(slot: int) -> tuple[int | None, bool]:
+    """The uid for this slot's programs, and whether they must read files as root."""
+    uid = FIRST_UID + slot
+    for reads_as_root in (False, True):
+        if os.geteuid() == 0 and can_become(uid, reads_as_root):
+            return uid, reads_as_root
+    return None, False
+
+
+def can_become(uid: int, reads_as_root: bool) -> bool:
     """Tries in a child: the switch works, and the standard library is readable after it."""
     pid = os.fork()
     if pid == 0:
         try:
-            confine.become_nobody(uid)
+            confine.become(uid, reads_as_root)
             with open(os.__file__, "rb"):
                 os._exit(0)
         except OSError:

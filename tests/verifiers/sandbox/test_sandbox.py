@@ -105,27 +105,56 @@ def test_the_probe_finds_every_layer_in_force() -> None:
     assert {"no_new_privs", "rlimits", "landlock", "seccomp"} <= set(findings.layers)
 
 
-def test_a_kernel_without_landlock_is_a_fault() -> None:
-    code = (
-        "import asyncio; from verifiers.sandbox.pool import Sandbox;"
-        "from verifiers.sandbox.probe import probe\n"
-        "async def go():\n"
-        "    sandbox = Sandbox()\n"
-        "    print(*(await probe(sandbox)).faults, sep='\\n')\n"
-        "    await sandbox.stop()\n"
-        "asyncio.run(go())"
-    )
-    wrapper = Path(__file__).with_name("without_landlock.py")
+PROBE = """
+import asyncio, json
+from verifiers.sandbox.pool import Program, RunLimits, Sandbox
+from verifiers.sandbox.probe import probe
+PROGRAMS = ["print(1)", "1 / 0", "while True: pass", "print('x' * 10**7)", "import os; os.fork()",
+            "import numpy; print(numpy.arange(3))", "x = bytearray(10**12)", "open('/etc/passwd')"]
+async def go():
+    sandbox = Sandbox()
+    findings = await probe(sandbox)
+    verdicts = []
+    for source in PROGRAMS:
+        program = Program(source.encode(), inputs=[b""], limits=RunLimits(cpu_s=0.5))
+        async with sandbox.session(program) as session:
+            verdicts.append((await session.run([0])).verdict)
+    await sandbox.stop()
+    print(json.dumps([findings.faults, verdicts]))
+asyncio.run(go())
+"""
+
+
+def elsewhere(place: str) -> tuple[list[str], list[str]]:
+    """Faults and verdicts as another machine would have them: see `elsewhere.py`."""
+    wrapper = Path(__file__).with_name("elsewhere.py")
+    paths = [str(pool.ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
     reply = subprocess.run(
-        [sys.executable, wrapper, sys.executable, "-c", code],
+        [sys.executable, str(wrapper), place, sys.executable, "-c", PROBE],
         capture_output=True,
         text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(pool.ROOT)},
+        env={**os.environ, "PYTHONPATH": ":".join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    faults = reply.stdout.splitlines()
+    if "Permission denied" in reply.stderr and place.endswith("user"):
+        pytest.skip("other users cannot run this interpreter")
+    assert reply.returncode == 0, reply.stderr
+    faults, verdicts = json.loads(reply.stdout)
+    return faults, verdicts
+
+
+def test_a_kernel_without_landlock_is_a_fault() -> None:
+    faults, _ = elsewhere("old-kernel")
     assert "landlock is missing" in faults
     assert "a program can read a file of the system" in faults
+
+
+@pytest.mark.parametrize("place", ["user", "container", "container-user"])
+def test_verdicts_are_the_same_elsewhere(place: str) -> None:
+    if place.endswith("user") and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    faults, verdicts = elsewhere(place)
+    assert faults == []
+    assert verdicts == elsewhere("here")[1]
 
 
 def test_a_canary_that_flies_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +236,8 @@ def test_a_service_that_is_killed_takes_its_programs_with_it() -> None:
 
 def eventually_gone(pid: int) -> bool:
     for _ in range(500):
-        if not Path(f"/proc/{pid}").exists():
+        status = Path(f"/proc/{pid}/status")
+        if not status.exists() or "State:\tZ" in status.read_text():
             return True
         asyncio.run(asyncio.sleep(0.02))
     return False
