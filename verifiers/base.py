@@ -403,6 +403,11 @@ class Scorer(ABC, Generic[P]):
         return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
 
     @classmethod
+    def unavailable(cls) -> dict[str, str]:
+        """Choices that this machine lacks the means for, as `parameter=value`, and why."""
+        return {}
+
+    @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:
         if cls.reference_type is None:
             return None

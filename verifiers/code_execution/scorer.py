@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import Field
 
-from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
+from verifiers.base import InvalidReference, Outcome, Parameters, Sample, SandboxUnavailable, Score
 from verifiers.code_execution import test_code
 from verifiers.code_execution.compare import Comparison, text_matcher, value_matcher
 from verifiers.code_execution.judging import (
@@ -29,6 +29,7 @@ from verifiers.code_execution.reference import (
 )
 from verifiers.extract import answer_in
 from verifiers.sandbox import codec
+from verifiers.sandbox.languages import LANGUAGES
 from verifiers.sandbox.pool import Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer
 
@@ -53,7 +54,11 @@ OUTCOMES: dict[str | None, Outcome] = {
 
 
 class CodeParameters(Parameters):
-    language: Literal["python"] = Field("python", description="What programs are written in.")
+    language: Literal["python", "cpp", "javascript", "bash"] = Field(
+        "python",
+        description="What programs are written in. Others than Python are tested by standard "
+        "input and output.",
+    )
     reward: Literal["all", "fraction"] = Field(
         "all",
         description="1 where every test passes, and nothing else; or the share of tests that "
@@ -95,6 +100,12 @@ class CodeParameters(Parameters):
     )
 
 
+class LanguageUnavailable(SandboxUnavailable):
+    """This machine lacks the language's tools; trying again changes nothing."""
+
+    retryable = False
+
+
 class CodeExecution(SandboxedScorer[CodeParameters]):
     """Rewards a program that passes every test."""
 
@@ -120,10 +131,16 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         self._policy = Policy(
             stop_early=parameters.reward == "all",
             total_s=parameters.total_time_limit_s,
-            share_process=not parameters.process_per_test,
+            share_process=not parameters.process_per_test and parameters.language == "python",
         )
+        self._language = LANGUAGES[parameters.language]
         self._solutions: OrderedDict[bytes, str | None] = OrderedDict()
         self._checking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    def unavailable(cls) -> dict[str, str]:
+        missing = {name: language.missing() for name, language in LANGUAGES.items()}
+        return {f"language={name}": why for name, why in missing.items() if why is not None}
 
     async def score_one(self, sample: Sample, sandbox: Sandbox) -> Score:
         """1 where every test passes, else 0 or the share that passes.
@@ -132,6 +149,8 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         run. The program is the completion's last fenced block, or all of it.
         """
         reference: AnyReference = self.reference_of(sample)
+        if (missing := self._language.missing()) is not None:
+            raise LanguageUnavailable(f"no {self._language.name} here: {missing}")
         await self.check_solution(reference, sandbox)
         program = answer_in(sample.text, "fenced")
         if program is None or not program.strip():
@@ -141,6 +160,8 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
     async def judge(self, program: str, reference: AnyReference, sandbox: Sandbox) -> Report:
         if isinstance(reference, StdioReference):
             return await self.judge_stdio(program, reference, sandbox)
+        if self._language.run:
+            raise InvalidReference("only Python is tested by calls: this needs `tests`")
         if isinstance(reference, CasesReference):
             return await self.judge_cases(program, reference, sandbox)
         return await self.judge_test_code(program, reference, sandbox)
@@ -154,7 +175,9 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
             for test in reference.tests
         ]
         inputs = [encoded(test.stdin) for test in reference.tests]
-        submission = Program(encoded(program), inputs=inputs, limits=self._limits)
+        submission = Program(
+            encoded(program), inputs=inputs, limits=self._limits, language=self._language
+        )
         return await judge_outputs(sandbox, submission, matchers, self._policy)
 
     async def judge_cases(

@@ -32,6 +32,8 @@ class Limits(NamedTuple):
     wall_s: float
     memory_bytes: int
     output_bytes: int
+    counts_reserved: bool = True
+    """Memory that is only reserved counts. Runtimes such as Node's reserve without measure."""
 
     @property
     def address_space_bytes(self) -> int:
@@ -50,6 +52,7 @@ class Layers(NamedTuple):
     reads_as_root: bool
     """Only root can read the interpreter's library: the slot's user is the real one, by which
     the kernel counts processes, and files are opened as root without capabilities."""
+    max_threads: int
     names: tuple[str, ...]
 
 
@@ -73,7 +76,7 @@ def enter(layers: Layers, streams: Streams, limits: Limits) -> None:
     become(layers.uid, layers.reads_as_root)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    apply_limits(limits, MAX_THREADS if layers.uid else MAX_THREADS_OF_A_SHARED_UID)
+    apply_limits(limits, layers.max_threads)
     if layers.ruleset is not None:
         landlock.restrict_self(layers.ruleset)
         os.close(layers.ruleset)
@@ -107,10 +110,11 @@ def apply_limits(limits: Limits, max_threads: int) -> None:
 
     The CPU limit here is a backstop in whole seconds; the supervisor keeps the exact one.
     """
+    counted = resource.RLIMIT_AS if limits.counts_reserved else resource.RLIMIT_DATA
     space = mapped_bytes() + limits.address_space_bytes
     whole_seconds = int(limits.cpu_s) + 2
     for which, value in (
-        (resource.RLIMIT_AS, space),
+        (counted, space),
         (resource.RLIMIT_CPU, whole_seconds),
         (resource.RLIMIT_FSIZE, limits.output_bytes + 1),
         (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),

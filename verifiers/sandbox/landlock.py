@@ -18,6 +18,8 @@ _RULE_PATH_BENEATH = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 READ = READ_FILE | READ_DIR
+EVERYTHING = (1 << 16) - 1
+"""All file rights there are so far; what an older kernel does not know is left out."""
 
 _RIGHTS_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | 1 << 15
 """What may be granted on something that is no directory: truncating and ioctl are there too."""

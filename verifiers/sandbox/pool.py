@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from verifiers.sandbox import channel
+from verifiers.sandbox.languages import LANGUAGES, Language
+from verifiers.sandbox.languages.base import PATH
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": PATH,
     "PYTHONHASHSEED": "0",  # the same program, the same order of its sets, the same score
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",  # an arena a thread would eat the address space
@@ -72,6 +74,7 @@ class Program:
         inputs: standard input of each test or, with an `entry_point`, the encoded pair
             (args, kwargs) of each call.
         driven: test code will call the program.
+        language: what it is written in. Others than Python run a test at a time.
     """
 
     source: bytes
@@ -79,6 +82,7 @@ class Program:
     inputs: Sequence[bytes] = ()
     entry_point: str | None = None
     driven: bool = False
+    language: Language = LANGUAGES["python"]
     limits: RunLimits = field(default_factory=RunLimits)
 
 
@@ -177,6 +181,7 @@ class Session:
             "limits": {**asdict(program.limits), "wall_s": program.limits.wall_s},
             "entry_point": program.entry_point,
             "driven": program.driven,
+            "language": commands_of(program.language),
             "sizes": [len(part) for part in parts],
         }
         zygote.send(header, b"".join(parts))
@@ -267,6 +272,16 @@ class Sandbox:
     async def stop(self) -> None:
         self._idle.clear()
         await asyncio.gather(*(zygote.stop() for zygote in list(self._alive)))
+
+
+def commands_of(language: Language) -> dict[str, Any]:
+    """What a supervisor must know of a language."""
+    return {
+        "file_name": language.file_name,
+        "compile": language.compile,
+        "run": language.run,
+        "may_fork": language.may_fork,
+    }
 
 
 def numpy_folder() -> str | None:

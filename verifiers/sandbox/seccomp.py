@@ -12,10 +12,18 @@ import errno
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from verifiers.sandbox import kernel
-from verifiers.sandbox.syscalls import ALLOWED, EXECUTION, FORKING, NUMBERS, OWN_PID, Condition
+from verifiers.sandbox.syscalls import (
+    ALLOWED,
+    EXECUTION,
+    FILES,
+    FORKING,
+    NUMBERS,
+    OWN_PID,
+    Condition,
+)
 
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
@@ -36,6 +44,8 @@ _RETURN = 0x06  # BPF_RET | BPF_K
 
 _PID_PLACEHOLDER = 0x7FFFFFFE
 """Stands for the process's own pid; no pid is so large (the kernel's limit is 4 Mi)."""
+
+Purpose = Literal["program", "shell", "compiler"]
 
 Instruction = tuple[int, int, int, int]
 """(code, jump if true, jump if false, constant)"""
@@ -70,9 +80,10 @@ def threads_only() -> Filter:
     return assemble(ALLOWED)
 
 
-def programs(*, may_fork: bool = False) -> Filter:
-    """For another program, which must be executed; Landlock says which."""
-    return assemble({**ALLOWED, **EXECUTION, **(FORKING if may_fork else {})})
+def programs(purpose: Purpose) -> Filter:
+    """For other programs, which must be executed; Landlock says which."""
+    more = {"program": {}, "shell": FORKING, "compiler": {**FORKING, **FILES}}[purpose]
+    return assemble({**ALLOWED, **EXECUTION, **more})
 
 
 def assemble(allowed: Mapping[str, tuple[Condition, ...]]) -> Filter:

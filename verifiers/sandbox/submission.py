@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from verifiers.sandbox import channel, driver, imports, memory_file, runner
+from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers, Limits, Streams
+from verifiers.sandbox.foreign import Foreign
 from verifiers.sandbox.supervisor import (
     MAX_STDERR_BYTES,
     Child,
+    Usage,
     reap_orphans,
     report,
     spawn,
@@ -33,7 +36,9 @@ MAX_REPORT_BYTES = 1 << 20
 class Submission:
     """One program, from its arrival to its end. Lives in a process of its own."""
 
-    def __init__(self, service: int, layers: Layers, site_packages: str | None) -> None:
+    def __init__(
+        self, service: int, layers: Layers, site_packages: str | None, artefacts: Artefacts
+    ) -> None:
         header, payload = channel.receive(service)
         self.service = service
         self.layers = layers
@@ -43,7 +48,13 @@ class Submission:
         self.source, self.preamble, *inputs = split(payload, sizes)
         self.inputs = [memory_file.sealed(content) for content in inputs]
         self.empty = memory_file.sealed(b"")
-        imports.preload(self.preamble + b"\n" + self.source, site_packages)
+        self.site_packages = site_packages
+        self.foreign: Foreign | None = None
+        if header["language"]["run"]:
+            program = (header["language"], self.source, self.limits, layers, artefacts, service)
+            self.foreign = Foreign(*program)
+        else:
+            imports.preload(self.preamble + b"\n" + self.source, site_packages)
         self.pipes: Sequence[int] = ()
         self.candidate = self.start_candidate() if header["driven"] else None
 
@@ -56,7 +67,9 @@ class Submission:
         while True:
             header, payload = channel.receive(self.service)
             if header["do"] == "run":
-                self.run(header["tests"])
+                self.run(header["tests"]) if self.foreign is None else self.run_foreign(
+                    self.foreign, header["tests"][0]
+                )
             elif header["do"] == "drive":
                 self.drive(payload, header["stubs"], header["stop_early"])
             else:
@@ -79,9 +92,32 @@ class Submission:
                 return runner.run_tests(self.source, inputs, stdout, progress)
             return runner.run_calls(self.load, self.entry_point, inputs, stdout, progress)
 
-        child = self.start(streams, body)
+        self.judge(self.start(streams, body), tests, stdout, stderr, progress)
+        for descriptor in {stdout, scratch, stderr, progress}:
+            os.close(descriptor)
+
+    def run_foreign(self, foreign: Foreign, test: int) -> None:
+        """Compiles the program, the first time, and runs it over one test."""
+        folder, failure = foreign.prepare()
+        if failure is not None:
+            nothing = Usage(0, 0.0, 0.0, 0, timed_out=False, ready=True)
+            members = {"verdict": "compile_error", "ends": [], "stderr": failure}
+            channel.send(self.service, report(nothing, **members))
+            return
+        stdin = self.inputs[test]
+        os.lseek(stdin, 0, os.SEEK_SET)
+        stdout, stderr, progress = (memory_file.create() for _ in range(3))
+        self.judge(foreign.run(folder, stdin, stdout, stderr), [test], stdout, stderr, progress)
+        for descriptor in (stdout, stderr, progress):
+            os.close(descriptor)
+
+    def judge(
+        self, child: Child, tests: Sequence[int], stdout: int, stderr: int, progress: int
+    ) -> None:
+        """Waits for the end of a run, and reports it."""
         _, timed_out = watch([child], self.limits, self.service)
         usage = child.reap(timed_out)
+        reap_orphans()
         written = memory_file.size(stdout)
         outcome = verdict(usage, self.limits, written)
         # alone, a program may end as it likes: its output is all that it wrote
@@ -93,8 +129,6 @@ class Submission:
         }
         output = memory_file.read(stdout, self.limits.output_bytes)
         channel.send(self.service, report(usage, **members), output)
-        for descriptor in {stdout, scratch, stderr, progress}:
-            os.close(descriptor)
 
     def load(self) -> tuple[int, dict[str, Any]]:
         return runner.load(self.preamble, self.source)
@@ -117,7 +151,7 @@ class Submission:
         assert self.candidate is not None
         requests, calls, answers, replies = self.pipes
         results, noise = memory_file.create(), memory_file.create()
-        imports.preload(test_code, None)
+        imports.preload(test_code, self.site_packages)
 
         def body() -> int:
             outcome = driver.run_test_code(test_code, stubs, (calls, answers), stop_early)

@@ -13,13 +13,15 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from verifiers.sandbox import channel, confine, runner
 from verifiers.sandbox.confine import Layers, Limits, Streams
 
 SETUP_FAILED = 120
 READY = b"R"
+NOT_STARTED = b"X"
+"""Follows READY where the program could not be executed: the pipe ends when it is."""
 POLL_S = 0.05
 """How often a running program's CPU time is looked at, at least."""
 
@@ -85,42 +87,53 @@ class Child:
         wall_s = self.wall_s()
         self.kill()
         _, status, usage = os.wait4(self.pid, 0)
-        ready = os.read(self._ready, 1) == READY
+        ready = os.read(self._ready, 2) == READY
         os.close(self._ready)
         os.close(self.pidfd)
         cpu_s = usage.ru_utime + usage.ru_stime
         return Usage(status, cpu_s, wall_s, usage.ru_maxrss * 1024, timed_out, ready)
 
 
-def spawn(layers: Layers, streams: Streams, limits: Limits, body: Callable[[], int]) -> Child:
-    """Forks a child that confines itself and then runs `body`."""
+def spawn(
+    layers: Layers,
+    streams: Streams,
+    limits: Limits,
+    body: Callable[[], int],
+    *,
+    executes: bool = False,
+) -> Child:
+    """Forks a child that confines itself and then runs `body`.
+
+    `executes`: the body becomes another program, or raises OSError, which is our failure.
+    """
     ready, ready_here = os.pipe()
     pid = os.fork()
     if pid:
         os.close(ready_here)
         return Child(pid, ready)
-    _child(layers, streams, limits, ready_here, body)
-
-
-def _child(
-    layers: Layers, streams: Streams, limits: Limits, ready: int, body: Callable[[], int]
-) -> NoReturn:
-    status = runner.EXIT_ERROR
+    status = SETUP_FAILED
     try:
-        kept = [*streams.others, ready, *([] if layers.ruleset is None else [layers.ruleset])]
+        kept = [*streams.others, ready_here]
+        kept += [] if layers.ruleset is None else [layers.ruleset]
         confine.enter(layers, streams._replace(others=kept), limits)
         runner.prepare([runner.FILE_NAME])
-        os.write(ready, READY)
-        os.close(ready)
-    except BaseException as error:
+        os.write(ready_here, READY)
+        if not executes:
+            os.close(ready_here)  # nothing untrusted may hold it
+        status = run_body(body)
+    except OSError as error:  # before the body, or instead of it
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
-        os._exit(SETUP_FAILED)
-    try:
-        status = body()
-    except MemoryError:
-        status = runner.EXIT_MEMORY
+        if executes:
+            os.write(ready_here, NOT_STARTED)
     finally:
         os._exit(status)
+
+
+def run_body(body: Callable[[], int]) -> int:
+    try:
+        return body()
+    except MemoryError:
+        return runner.EXIT_MEMORY
 
 
 def watch(children: Sequence[Child], limits: Limits, service: int) -> tuple[int, bool]:

@@ -231,13 +231,15 @@ FORKING: dict[str, tuple[Condition, ...]] = {
     "fork": (),
     "vfork": (),
     "clone": (Condition(0, no_bits=_CLONE_NEW_ANYTHING),),
-    **dict.fromkeys(
-        (
-            *("unlink", "unlinkat", "mkdir", "mkdirat", "rename", "renameat", "renameat2"),
-            *("rmdir", "chmod", "fchmod", "fchmodat", "chdir", "fchdir", "utimensat"),
-        ),
-        (),
-    ),
 }
 """For compilers and shells. They keep their process group, by which all of them are killed:
 setpgid and setsid stay denied."""
+
+FILES: dict[str, tuple[Condition, ...]] = dict.fromkeys(
+    (
+        *("unlink", "unlinkat", "mkdir", "mkdirat", "rename", "renameat", "renameat2"),
+        *("rmdir", "chmod", "fchmod", "fchmodat", "chdir", "fchdir", "utimensat"),
+    ),
+    (),
+)
+"""For compilers alone, in the folder that Landlock leaves to them."""

@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Iterable
 
 from verifiers.sandbox import channel, confine, kernel, landlock, seccomp, submission
+from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
 
 FIRST_UID = 64_000
@@ -25,16 +26,20 @@ FIRST_UID = 64_000
 def main(service: int, slot: int, site_packages: str | None) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no neighbour may look into us
     layers, missing = find_layers(slot, site_packages)
+    artefacts = Artefacts()
     channel.send(service, {"layers": layers.names, "missing": missing})
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()
-    while wait_for_service(service):
-        pid = os.fork()
-        if pid == 0:
-            supervise(service, layers, site_packages)
-        if os.waitpid(pid, 0)[1]:
-            return
+    try:
+        while wait_for_service(service):
+            pid = os.fork()
+            if pid == 0:
+                supervise(service, layers, site_packages, artefacts)
+            if os.waitpid(pid, 0)[1]:
+                break
+    finally:
+        artefacts.remove()
 
 
 def wait_for_service(service: int) -> bool:
@@ -45,13 +50,15 @@ def wait_for_service(service: int) -> bool:
     return not events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR)
 
 
-def supervise(service: int, layers: Layers, site_packages: str | None) -> None:
+def supervise(
+    service: int, layers: Layers, site_packages: str | None, artefacts: Artefacts
+) -> None:
     """What a supervisor does, in its own process, to its end."""
     status = 1
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-        submission.Submission(service, layers, site_packages).serve()
+        submission.Submission(service, layers, site_packages, artefacts).serve()
         status = 0
     except channel.Closed:
         pass
@@ -79,7 +86,9 @@ def find_layers(slot: int, site_packages: str | None) -> tuple[Layers, dict[str,
     uid, reads_as_root = identity(slot)
     names += ["uid"] if uid is not None else []
     names += namespaces()
-    return Layers(ruleset, system_calls, uid, reads_as_root, tuple(names)), missing
+    max_threads = confine.MAX_THREADS if uid else confine.MAX_THREADS_OF_A_SHARED_UID
+    found = Layers(ruleset, system_calls, uid, reads_as_root, max_threads, tuple(names))
+    return found, missing
 
 
 def identity(slot: int) -> tuple[int | None, bool]:

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "cases" / "code"
 BLOCK = re.compile(
     r"^## (?P<name>\S+?)(?:: (?P<outcome>\w+))?\n(?P<rest>.*?)(?=^## |\Z)", re.M | re.S
 )
-SOURCE = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+SOURCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 TESTS = [("3\n1 2 3\n", "14\n"), ("1\n-4\n", "16\n"), ("2\n0 10\n", "100\n")]
 CALLS = [([1, 2, 3], 14), ([-4], 16), ([0, 10], 100)]
@@ -39,13 +39,14 @@ class Listed:
     name: str
     source: str
     outcome: str | None
+    language: str
 
 
 def listed(collection: str) -> list[Listed]:
     programs = []
     for block in BLOCK.finditer((FOLDER / f"{collection}.md").read_text()):
-        (source,) = SOURCE.findall(block["rest"])
-        programs.append(Listed(block["name"], source, block["outcome"]))
+        ((language, source),) = SOURCE.findall(block["rest"])
+        programs.append(Listed(block["name"], source, block["outcome"], language))
     return programs
 
 
