@@ -7,6 +7,8 @@ import importlib
 from pathlib import Path
 
 ALL = ("service", "code")
+SLOW = ("code_soak",)
+"""Only run when named."""
 TAKE_DATA = frozenset({"code"})
 """These also measure public data sets, which are not part of the project."""
 
@@ -19,7 +21,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of public data sets")
     options = parser.parse_args()
     for name in options.names:
-        if name not in ALL:
+        if name not in (*ALL, *SLOW):
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(ALL)}")
         measure = importlib.import_module(f"benchmarks.{name}").main
         measure(options.data) if name in TAKE_DATA else measure()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from verifiers.base import InvalidReference
 from verifiers.code_execution.test_code import Plan
+from verifiers.sandbox import codec
 from verifiers.sandbox.pool import Execution, Program, Sandbox, Session
 
 Verdict = Literal[
@@ -26,6 +27,9 @@ Verdict = Literal[
     "runtime_error",
     "compile_error",
 ]
+
+MAX_CHECKED_BYTES = 1024 * 1024
+"""Of an output, as much is shown to a checker: escaped, it still fits a frame."""
 
 Matcher = Callable[[bytes], bool]
 
@@ -129,6 +133,52 @@ def verdict_of(execution: Execution) -> Verdict:
     verdict: Any = execution.verdict
     found: Verdict = "accepted" if verdict == "ok" else verdict
     return found
+
+
+async def judge_by_checker(
+    sandbox: Sandbox,
+    program: Program,
+    expected: Sequence[str],
+    checker: bytes,
+    policy: Policy,
+) -> Report:
+    """Verdicts by a program that looks at what the candidate wrote. It runs in a sandbox too.
+
+    What it raises counts against the candidate, whose output made it raise.
+
+    Raises:
+        InvalidReference: the checker does not compile.
+    """
+    outputs: dict[int, bytes] = {}
+
+    def keep(index: int) -> Matcher:
+        return lambda output: outputs.setdefault(index, output) is output
+
+    matchers = [keep(index) for index in range(len(expected))]
+    report = await judge_outputs(sandbox, program, matchers, replace(policy, share_process=False))
+    texts = [
+        (readable(program.inputs[index]), readable(output), expected[index])
+        for index, output in outputs.items()
+    ]
+    inputs = [codec.encode((each, {})) for each in texts]
+    checking = Program(checker, inputs=inputs, entry_point="check", limits=program.limits)
+    async with sandbox.session(checking) as session:
+        for position, index in enumerate(outputs):
+            execution = await session.run([position])
+            if execution.verdict == "compile_error":
+                raise InvalidReference("the checker is not Python")
+            if execution.verdict != "ok" or execution.outputs != [YES]:
+                report.verdicts[index] = "wrong_answer"
+                report.message = report.message or execution.stderr
+    return report
+
+
+YES = codec.encode(True)
+
+
+def readable(data: bytes) -> str:
+    """Text for the checker; what is no UTF-8 becomes replacement characters."""
+    return data[:MAX_CHECKED_BYTES].decode(errors="replace")
 
 
 async def judge_by_test_code(

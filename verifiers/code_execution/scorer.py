@@ -16,6 +16,7 @@ from verifiers.code_execution.compare import Comparison, text_matcher, value_mat
 from verifiers.code_execution.judging import (
     Policy,
     Report,
+    judge_by_checker,
     judge_by_test_code,
     judge_in_process,
     judge_outputs,
@@ -170,14 +171,18 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         self, program: str, reference: StdioReference, sandbox: Sandbox
     ) -> Report:
         options = self.parameters
-        matchers = [
-            text_matcher(test.stdout, options.compare, options.float_tolerance)
-            for test in reference.tests
-        ]
         inputs = [encoded(test.stdin) for test in reference.tests]
         submission = Program(
             encoded(program), inputs=inputs, limits=self._limits, language=self._language
         )
+        if reference.checker is not None:
+            expected = [test.stdout for test in reference.tests]
+            checker = encoded(reference.checker)
+            return await judge_by_checker(sandbox, submission, expected, checker, self._policy)
+        matchers = [
+            text_matcher(test.stdout, options.compare, options.float_tolerance)
+            for test in reference.tests
+        ]
         return await judge_outputs(sandbox, submission, matchers, self._policy)
 
     async def judge_cases(
