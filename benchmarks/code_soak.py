@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -44,8 +45,11 @@ KINDS: list[tuple[str, dict[str, Any], float]] = [
 def main() -> None:
     with assay_service() as (url, pid):
         rows = soak(url, pid)
-    with assay_service("--config", str(small_queue())) as (url, _):
-        rows += overload(url)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as settings:
+        settings.write("queue_samples = 64\n")  # overload is soon reached
+        settings.flush()
+        with assay_service("--config", settings.name) as (url, _):
+            rows += overload(url)
     write("code_soak", "Running programs for long, and too many", rows)
 
 
@@ -94,13 +98,6 @@ def state(pid: int) -> dict[str, int]:
         "descriptors": sum(len(os.listdir(f"/proc/{process}/fd")) for process in tree),
         "files": len(list(Path("/tmp").glob("assay*"))),
     }
-
-
-def small_queue() -> Path:
-    """Settings under which overload is soon reached."""
-    file = Path("benchmarks/results/small_queue.toml")
-    file.write_text("queue_samples = 64\n")
-    return file
 
 
 def overload(url: str) -> list[Row]:

@@ -191,7 +191,7 @@ async def judge_by_test_code(
     """
     async with sandbox.session(program) as session:
         usage, content = await session.drive(plan.code, plan.stubs, stop_early=policy.stop_early)
-    tests: dict[str, Any] = json.loads(content) if content else NO_REPORT
+    tests = read_report(content)
     if tests["verdict"] == "unsplittable":
         raise InvalidReference(f"the test code cannot be split: {tests['message']}")
     report = Report(tests["total"], processes=2)
@@ -204,8 +204,12 @@ async def judge_by_test_code(
     return report
 
 
-NO_REPORT = {"passed": 0, "total": 1, "verdict": "gone", "message": ""}
-"""What a driver says that was killed."""
+def read_report(content: bytes) -> dict[str, Any]:
+    """What the driver says; where it was killed before it could, that the candidate is gone."""
+    try:
+        return dict(json.loads(content))
+    except ValueError:
+        return {"passed": 0, "total": 1, "verdict": "gone", "message": ""}
 
 
 def cause(verdict: Any, usage: dict[str, Any]) -> Verdict:

@@ -146,8 +146,16 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
     async def score_one(self, sample: Sample, sandbox: Sandbox) -> Score:
         """1 where every test passes, else 0 or the share that passes.
 
-        The outcome is that of the first failure; `details.verdicts` has one a test that was
-        run. The program is the completion's last fenced block, or all of it.
+        The outcome is that of the first failure. The program is the completion's last fenced
+        block, or all of it. `details` holds:
+
+            passed, total   tests; with reward "all", none is run after the first failure
+            verdicts        one for each test that was run
+            cpu_ms, wall_ms, peak_kib   of all runs together; the highest peak
+            processes       how many the program ran in
+            stderr          the end of it at the first failure, or what the test code said
+            isolation       the layers in force; degraded   what the sandbox lacks, if allowed
+            trust           "low" where the program could tamper with its tests
         """
         reference: AnyReference = self.reference_of(sample)
         if (missing := self._language.missing()) is not None:

@@ -143,6 +143,10 @@ class Zygote:
         return zygote
 
     @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -248,14 +252,19 @@ class Sandbox:
             self._idle.append((slot, zygote))
 
     async def _take(self) -> tuple[int, Zygote]:
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            slot, zygote = self._idle.pop()
+            if zygote.is_alive:
+                return slot, zygote
+            await self._discard(slot, zygote)
         slot = self._free_slots.pop()
         try:
             zygote = await Zygote.start(slot)
-        except (OSError, TimeoutError, SandboxError) as error:
+        except BaseException as error:
             self._free_slots.append(slot)
-            raise SandboxError(f"a sandbox process does not start: {error}") from error
+            if isinstance(error, OSError | TimeoutError):
+                raise SandboxError(f"a sandbox process does not start: {error}") from error
+            raise
         self._alive.add(zygote)
         self.layers = zygote.layers
         return slot, zygote

@@ -165,9 +165,9 @@ class Submission:
         children = [tests, self.candidate]
         over, timed_out = watch(children, self.limits, self.service)
         if over == 1 and not timed_out:  # the driver notices by itself, and says what it saw
-            over, timed_out = watch([tests], self.limits, self.service)
-        candidate_usage = self.candidate.reap(timed_out and over == 1)
-        tests_usage = tests.reap(timed_out and over == 0)
+            _, timed_out = watch([tests], self.limits, self.service)
+        # whichever was seen first, both are late: one waits for the other
+        candidate_usage, tests_usage = (child.reap(timed_out) for child in reversed(children))
         self.candidate = None
         written = memory_file.read(results, MAX_REPORT_BYTES)
         members = {

@@ -107,6 +107,7 @@ def spawn(
     `executes`: the body becomes another program, or raises OSError, which is our failure.
     """
     ready, ready_here = os.pipe()
+    supervisor = os.getpid()
     pid = os.fork()
     if pid:
         os.close(ready_here)
@@ -116,6 +117,8 @@ def spawn(
         kept = [*streams.others, ready_here]
         kept += [] if layers.ruleset is None else [layers.ruleset]
         confine.enter(layers, streams._replace(others=kept), limits)
+        if os.getppid() != supervisor:
+            raise ProcessLookupError("the supervisor ended before its end would end us")
         runner.prepare([runner.FILE_NAME])
         os.write(ready_here, READY)
         if not executes:

@@ -195,6 +195,31 @@ def test_a_supervisor_that_dies_is_no_verdict_and_is_replaced() -> None:
     assert with_sandbox(use).outputs == [b"1\n"]
 
 
+def test_a_zygote_that_died_while_idle_is_replaced() -> None:
+    async def use(sandbox: Sandbox) -> Execution:
+        program = Program(b"print(1)", inputs=[b""])
+        async with sandbox.session(program) as session:
+            await session.run([0])
+        [zygote] = sandbox.pids()
+        os.kill(zygote, signal.SIGKILL)
+        assert await asyncio.to_thread(eventually_gone, zygote)
+        await asyncio.sleep(0.1)
+        async with sandbox.session(program) as session:
+            return await session.run([0])
+
+    assert with_sandbox(use).outputs == [b"1\n"]
+
+
+def test_a_candidate_that_sleeps_is_late_and_so_are_its_tests() -> None:
+    async def use(sandbox: Sandbox) -> dict[str, Any]:
+        limits = RunLimits(cpu_s=0.1)
+        program = Program(b"import time\ndef f(): time.sleep(60)", driven=True, limits=limits)
+        async with sandbox.session(program) as session:
+            return (await session.drive(b"assert f()", {"f": "f"}, stop_early=True))[0]
+
+    assert with_sandbox(use)["candidate"] == "time_limit"
+
+
 def supervisor_of(sandbox: Sandbox) -> int:
     """The process that the only zygote has forked, once there is one."""
     while not (sandbox.pids() and children(sandbox.pids()[0])):
@@ -235,11 +260,15 @@ def test_a_service_that_is_killed_takes_its_programs_with_it() -> None:
 
 
 def eventually_gone(pid: int) -> bool:
+    """Not there, or a zombie that its parent has not noticed yet."""
+    status = Path(f"/proc/{pid}/status")
     for _ in range(500):
-        status = Path(f"/proc/{pid}/status")
-        if not status.exists() or "State:\tZ" in status.read_text():
+        try:
+            if "State:\tZ" in status.read_text():
+                return True
+        except OSError:
             return True
-        asyncio.run(asyncio.sleep(0.02))
+        time.sleep(0.02)
     return False
 
 
