@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "code")
+ALL = ("service", "code", "learning")
 SLOW = ("code_soak",)
 """Only run when named."""
 TAKE_DATA = frozenset({"code"})

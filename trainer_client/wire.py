@@ -71,9 +71,7 @@ def batches_of(
         InvalidRequest: a value is not JSON (NaN, a lone surrogate, an object of another
             kind), an id is not a string, or two samples share one.
     """
-    options = {"scorer": scorer, "deadline_s": deadline_s}
-    if run is not None:
-        options["run"] = run
+    options = {"scorer": scorer, "deadline_s": deadline_s} | ({"run": run} if run else {})
     head = encoded(options, "the request")[:-1]
     ids = ids_of(samples)
     items = [

@@ -19,6 +19,9 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 
+LINUX = sys.platform == "linux"
+"""Elsewhere no programs are run."""
+
 READY = "Assay is ready at "
 
 
@@ -65,7 +68,7 @@ def served(*arguments: str, **environment: str) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[TestClient]:
-    with in_process() as client:
+    with in_process(sandbox_workers=1 if LINUX else 0) as client:
         yield client
 
 

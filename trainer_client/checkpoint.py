@@ -1,0 +1,66 @@
+"""Checkpoints that are whole or absent, and from which a run goes on as if never stopped.
+
+A checkpoint is a folder that `AutoModelForCausalLM` loads, plus the optimizer's state. It
+needs no random states and no data cursor: every draw of a run is a function of the seed,
+its purpose and the step. Rounding depends on the number of threads, so that is kept, too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer_client.policy import Policy
+
+STATE = "trainer.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a run stood, besides its policy."""
+
+    step: int
+    optimizer: dict[str, Any]
+    threads: int
+
+
+def save(
+    folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, keep: int
+) -> None:
+    """Writes the checkpoint of `step`, then removes all but the latest `keep`."""
+    state = {"step": step, "optimizer": optimizer.state_dict(), "threads": torch.get_num_threads()}
+    partial = folder / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    policy.save(partial)
+    torch.save(state, partial / STATE)
+    for path in [*partial.iterdir(), partial]:
+        flush_to_disk(path)
+    target = folder / f"step-{step:06d}"
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    flush_to_disk(folder)
+    for old in all_of(folder)[:-keep]:
+        shutil.rmtree(old)
+
+
+def flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def all_of(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, oldest first."""
+    return sorted(folder.glob("step-*"))
+
+
+def load_state(checkpoint: Path) -> State:
+    return State(**torch.load(checkpoint / STATE, weights_only=True))
