@@ -11,6 +11,7 @@ import builtins
 import os
 import struct
 import sys
+from _sitebuiltins import Quitter
 from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal, TextIO
@@ -141,13 +142,14 @@ def stream(descriptor: int, mode: Literal["r", "w"]) -> TextIO:
     return open(descriptor, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
 
 
-def prepare(argv: list[str]) -> None:
-    """What `site` and the command line give to an ordinary program."""
-    from _sitebuiltins import Quitter
+def prepare() -> None:
+    """What `site` and the command line give to an ordinary program, and no names of ours.
 
-    sys.argv = argv
+    Done by the zygote, once and last: from then on it imports nothing of this package.
+    """
+    sys.argv = [FILE_NAME]
     vars(builtins).update(exit=Quitter("exit", "Ctrl-D"), quit=Quitter("quit", "Ctrl-D"))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "verifiers"]:
+    for name in [name for name in sys.modules if name.startswith("verifiers")]:
         del sys.modules[name]
 
 

@@ -89,8 +89,8 @@ def programs(purpose: Purpose) -> Filter:
 def assemble(allowed: Mapping[str, tuple[Condition, ...]]) -> Filter:
     """The conditional rules, then those without conditions as ranges of numbers.
 
-    Ranges make the program short, which matters: at installation the kernel runs it once
-    for every system call it knows, to remember which need no filtering at all.
+    Few steps matter: at installation the kernel runs the program once for every system call
+    it knows, to remember which need no filtering at all.
     """
     column = kernel.MACHINES.index(kernel.MACHINE)
     numbers = {name: number for name in allowed if (number := NUMBERS[name][column]) is not None}
@@ -107,11 +107,19 @@ def assemble(allowed: Mapping[str, tuple[Condition, ...]]) -> Filter:
         (_RETURN, 0, 0, _KILL_PROCESS),
         *((_EQUAL, 0, 1, enosys), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)),
         *(line for rule in rules for line in rule),
-        *(line for first, last in _ranges(plain) for line in _range(first, last)),
-        DENIED,
+        *_search(_ranges(plain)),
     ]
     offsets = (8 * index + 4 for index, line in enumerate(code) if line[3] == _PID_PLACEHOLDER)
     return Filter(b"".join(struct.pack("=HBBI", *line) for line in code), tuple(offsets))
+
+
+def _search(ranges: Sequence[tuple[int, int]]) -> list[Instruction]:
+    """Allows the numbers in `ranges`, which are sorted, by bisection."""
+    if len(ranges) <= 2:
+        return [*(line for first, last in ranges for line in _range(first, last)), DENIED]
+    middle = len(ranges) // 2
+    below, above = _search(ranges[:middle]), _search(ranges[middle:])
+    return [(_AT_LEAST, len(below), 0, ranges[middle][0]), *below, *above]
 
 
 def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:

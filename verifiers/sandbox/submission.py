@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from verifiers.sandbox import channel, driver, imports, memory_file, runner
+from verifiers.sandbox import channel, confine, driver, imports, memory_file, runner
 from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers, Limits, Streams
 from verifiers.sandbox.foreign import Foreign
@@ -55,6 +55,7 @@ class Submission:
             self.foreign = Foreign(*program)
         else:
             imports.preload(self.preamble + b"\n" + self.source, site_packages)
+        confine.mapped_bytes()  # remembered, so that no child has to look
         self.pipes: Sequence[int] = ()
         self.candidate = self.start_candidate() if header["driven"] else None
 

@@ -119,7 +119,6 @@ def spawn(
         confine.enter(layers, streams._replace(others=kept), limits)
         if os.getppid() != supervisor:
             raise ProcessLookupError("the supervisor ended before its end would end us")
-        runner.prepare([runner.FILE_NAME])
         os.write(ready_here, READY)
         if not executes:
             os.close(ready_here)  # nothing untrusted may hold it

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 
-from verifiers.sandbox import channel, confine, kernel, landlock, seccomp, submission
+from verifiers.sandbox import channel, confine, kernel, landlock, runner, seccomp, submission
 from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
 
@@ -28,6 +28,7 @@ def main(service: int, slot: int, site_packages: str | None) -> None:
     layers, missing = find_layers(slot, site_packages)
     artefacts = Artefacts()
     channel.send(service, {"layers": layers.names, "missing": missing})
+    runner.prepare()
     gc.collect()
     gc.freeze()  # what the children share stays shared
     gc.disable()
