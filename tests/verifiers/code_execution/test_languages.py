@@ -19,7 +19,7 @@ from verifiers.sandbox.pool import Execution, Program, Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
 
-TOGETHER = {"time_limit_s": 0.5, "memory_mb": 256, "output_kb": 1024}
+LIMITS = {"time_limit_s": 0.5, "memory_mb": 96, "output_kb": 1024}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_a_program_has_its_outcome(service: TestClient, program: Listed) -> None
     skip_if_missing(LANGUAGES[program.language])
     fenced = f"````{program.language}\n{program.source}\n````"
     body = {
-        "scorer": {"type": "code", "language": program.language, **TOGETHER},
+        "scorer": {"type": "code", "language": program.language, **LIMITS},
         "samples": [{"completion": fenced, "reference": STDIO}],
     }
     (result,) = service.post("/v1/score", json=body).json()["scores"]
