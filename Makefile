@@ -44,7 +44,7 @@ format: $(VENV)/.dev ## rewrite the sources as the checks want them
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
 soak: $(VENV)/.dev ## run programs for long, and far too many (five minutes)
 	$(BIN)/python -m benchmarks code_soak
