@@ -15,6 +15,7 @@ from app.log import RequestContext
 from app.metrics import Metrics
 from app.routes.discovery import discovery_router, health_router
 from app.routes.score import score_router
+from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
@@ -66,6 +67,11 @@ def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             cpu_limit_s=settings.cpu_limit_s,
             memory_bytes=settings.cpu_memory_bytes,
             capacity=settings.queue_samples,
+        ),
+        SandboxLane(
+            workers=settings.sandbox_workers,
+            capacity=settings.queue_samples,
+            allow_degraded=settings.allow_degraded_sandbox,
         ),
     ]
     metrics.watch(lanes)

@@ -125,6 +125,9 @@ class ScorerDescription(BaseModel):
     requires: list[str]
     parameters_schema: dict[str, Any]
     reference_schema: dict[str, Any] | None
+    unavailable: dict[str, str] = Field(
+        description="Choices that this machine lacks the means for, as `parameter=value`, and why."
+    )
     example: dict[str, JsonValue] = Field(
         description="A sample that earns the highest reward, ready to be posted."
     )

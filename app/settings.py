@@ -76,6 +76,16 @@ class Settings(BaseSettings):
         1024 * MIB, ge=256 * MIB, description="Address space of one process of lane cpu."
     )
 
+    sandbox_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        description="Programs that run at a time in lane sandbox; 0 turns it off.",
+    )
+    allow_degraded_sandbox: bool = Field(
+        False,
+        description="Run programs though layers of the sandbox are missing. Every score says so.",
+    )
+
     presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(
         default_factory=dict, description="Scorers by a name of your own."
     )

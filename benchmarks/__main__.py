@@ -6,9 +6,13 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "learning", "math")
+ALL = ("service", "learning", "math", "code")
+SLOW = ("code_soak",)
+"""Only run when named."""
 NEED_DATA = frozenset({"math"})
 """Measured on public data sets that are not part of the project."""
+TAKE_DATA = frozenset({"math", "code"})
+"""With such data, these measure more."""
 
 
 def main() -> None:
@@ -19,15 +23,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of public data sets")
     options = parser.parse_args()
     for name in options.names:
-        if name not in ALL:
+        if name not in (*ALL, *SLOW):
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(ALL)}")
         measure = importlib.import_module(f"benchmarks.{name}").main
-        if name not in NEED_DATA:
-            measure()
-        elif options.data is not None:
+        if name in NEED_DATA and options.data is None:
+            print(f"{name}: left out, for want of --data FOLDER")
+        elif name in TAKE_DATA:
             measure(options.data)
         else:
-            print(f"{name}: left out, for want of --data FOLDER")
+            measure()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ and the type refuses to exist otherwise. Our faults are raised as one of these:
     ├── InvalidReference         invalid_reference       no
     ├── DeadlineExceeded         deadline_exceeded       yes
     ├── ShuttingDown             shutting_down           yes
+    ├── SandboxUnavailable       sandbox_unavailable     yes
     └── InternalError            internal                no, unless told
 """
 
@@ -42,8 +43,9 @@ from pydantic import (
 
 logger = logging.getLogger(__name__)
 
-LaneName = Literal["inline", "cpu"]
-"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang."""
+LaneName = Literal["inline", "cpu", "sandbox"]
+"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang, `sandbox` for
+programs that a policy wrote."""
 
 Kind = Literal["verifier", "judge", "composite"]
 
@@ -288,6 +290,13 @@ class ShuttingDown(ScoringError):
     retryable = True
 
 
+class SandboxUnavailable(ScoringError):
+    """Programs cannot be run here, or not now."""
+
+    code = "sandbox_unavailable"
+    retryable = True
+
+
 class InternalError(ScoringError):
     """Something of ours broke. The message says what, without its insides."""
 
@@ -422,6 +431,11 @@ class Scorer(ABC, Generic[P]):
     @cached_property
     def _parse_reference(self) -> Callable[[JsonValue], Any]:
         return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
+
+    @classmethod
+    def unavailable(cls) -> dict[str, str]:
+        """Choices that this machine lacks the means for, as `parameter=value`, and why."""
+        return {}
 
     @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:

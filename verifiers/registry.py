@@ -23,6 +23,7 @@ from verifiers.base import (
     SpecError,
     run_here,
 )
+from verifiers.code_execution import CodeExecution
 from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
@@ -35,6 +36,7 @@ from verifiers.weighted import Weighted
 
 BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     StringReversal,
+    CodeExecution,
     ExactMatch,
     Regex,
     JsonSchema,

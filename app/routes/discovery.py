@@ -90,6 +90,7 @@ def describe(registry: Registry, name: str) -> ScorerDescription:
         requires=list(scorer_type.requires),
         parameters_schema=scorer_type.parameters_type.model_json_schema(),
         reference_schema=scorer_type.reference_schema(),
+        unavailable=scorer_type.unavailable(),
         example=dict(scorer_type.example),
     )
 
