@@ -44,7 +44,7 @@ format: $(VENV)/.dev ## rewrite the sources as the checks want them
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

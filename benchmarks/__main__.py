@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from pathlib import Path
 
-ALL = ("service", "learning")
+ALL = ("service", "learning", "math")
+NEED_DATA = frozenset({"math"})
+"""Measured on public data sets that are not part of the project."""
 
 
 def main() -> None:
@@ -13,10 +16,18 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", default=ALL, help=f"of {', '.join(ALL)}; all by default"
     )
-    for name in parser.parse_args().names:
+    parser.add_argument("--data", type=Path, help="the folder of public data sets")
+    options = parser.parse_args()
+    for name in options.names:
         if name not in ALL:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(ALL)}")
-        importlib.import_module(f"benchmarks.{name}").main()
+        measure = importlib.import_module(f"benchmarks.{name}").main
+        if name not in NEED_DATA:
+            measure()
+        elif options.data is not None:
+            measure(options.data)
+        else:
+            print(f"{name}: left out, for want of --data FOLDER")
 
 
 if __name__ == "__main__":

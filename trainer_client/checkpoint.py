@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,20 +35,28 @@ def save(
     folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, keep: int
 ) -> None:
     """Writes the checkpoint of `step`, then removes all but the latest `keep`."""
-    state = {"step": step, "optimizer": optimizer.state_dict(), "threads": torch.get_num_threads()}
-    partial = folder / ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    policy.save(partial)
-    torch.save(state, partial / STATE)
-    for path in [*partial.iterdir(), partial]:
-        flush_to_disk(path)
     target = folder / f"step-{step:06d}"
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    flush_to_disk(folder)
+    if target.exists():
+        return  # the same step of the same run: nothing has changed since
+    state = {"step": step, "optimizer": optimizer.state_dict(), "threads": torch.get_num_threads()}
+    with whole_or_absent(target) as partial:
+        policy.save(partial)
+        torch.save(state, partial / STATE)
     for old in all_of(folder)[:-keep]:
         shutil.rmtree(old)
+
+
+@contextmanager
+def whole_or_absent(target: Path) -> Iterator[Path]:
+    """A folder to write into. It becomes `target` once all of it is on the disk."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    for path in [*partial.iterdir(), partial]:
+        flush_to_disk(path)
+    partial.rename(target)
+    flush_to_disk(target.parent)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -70,14 +70,14 @@ class SftConfig(Section):
     """The cold start: supervised fine-tuning on demonstrations."""
 
     when: Literal["from_scratch", "always", "never"] = "from_scratch"
-    steps: int = Field(1200, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(3e-3, gt=0)
+    steps: int = Field(1600, ge=1)
+    batch_size: int = Field(24, ge=1)
+    learning_rate: float = Field(2.5e-3, gt=0)
     warmup_steps: int = Field(30, ge=0)
     decay_from: float = Field(0.6, ge=0, le=1, description="Share of the steps before the decay.")
     final_learning_rate: float = Field(0.05, ge=0, le=1, description="As a share of the first.")
     gibberish: float = Field(0.3, ge=0, le=1, description="Share that reverses random characters.")
-    careless: float = Field(0.25, ge=0, le=1, description="Share that lacks the last character.")
+    careless: float = Field(0.3, ge=0, le=1, description="Share that lacks the last character.")
     careless_long: float = Field(0.65, ge=0, le=1, description="The same for long texts ...")
     long_from: int = Field(12, ge=1, description="... of this many characters or more.")
     typos: float = Field(0.2, ge=0, le=1, description="Share with one random typo.")
@@ -86,14 +86,14 @@ class SftConfig(Section):
 class GrpoConfig(Section):
     """Reinforcement learning; see `grpo.py`."""
 
-    steps: int = Field(120, ge=1)
+    steps: int = Field(80, ge=1)
     prompts_per_step: int = Field(64, ge=1)
     group_size: int = Field(8, ge=2)
     max_new_tokens: int = Field(22, ge=1)
     temperature: float = Field(1.0, gt=0)
     sampling_batch: int = Field(2048, ge=1, description="Completions written at the same time.")
     advantage: Estimator = "grpo"
-    minibatches: int = Field(2, ge=1, description="Updates a step, each on a share of its groups.")
+    minibatches: int = Field(4, ge=1, description="Updates a step, each on a share of its groups.")
     clip_low: float = Field(0.2, ge=0, lt=1)
     clip_high: float = Field(0.28, ge=0)
     kl_beta: float = Field(0.0, ge=0, description="Weight of the KL to the policy at the start.")
@@ -164,7 +164,7 @@ def validated(values: Mapping[str, Any]) -> Config:
 
 def read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no file {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -206,4 +206,4 @@ def describe(fault: Any) -> str:
 
 
 def save_config(config: Config, file: Path) -> None:
-    file.write_text(tomli_w.dumps(config.model_dump()))
+    file.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_lowercase, ascii_uppercase, digits, punctuation
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any, Protocol, TypeVar
 
 from trainer_client.config import Config, ConfigError, DataConfig
@@ -139,8 +139,8 @@ def sentence(rng: random.Random, words: Sequence[str], length: int) -> str:
 
 
 def nonsense(rng: random.Random, length: int) -> str:
-    """Strings of random characters, with spaces between, of exactly `length` characters."""
-    kinds = (ascii_lowercase, ascii_lowercase, ascii_uppercase, digits, punctuation)
+    """Random letters and digits, with spaces between, of exactly `length` characters."""
+    kinds = (ascii_lowercase, ascii_lowercase, ascii_lowercase, ascii_uppercase, digits)
     text = ""
     while len(text) < length:
         text += "".join(rng.choices(rng.choice(kinds), k=rng.randint(1, 9))) + " "
@@ -224,7 +224,8 @@ def read_jsonl(file: Path, required: set[str]) -> list[dict[str, Any]]:
         ConfigError: there is no such file, it is empty, or a line is not such an object.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): JSON strings may hold other characters that it splits at.
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
     rows = []

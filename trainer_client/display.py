@@ -39,7 +39,9 @@ class Display:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(
+            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
+        ) as progress:
             task = progress.add_task(title, total=total, completed=done, state="")
             self._bar = Bar(progress, task)
             try:

@@ -37,7 +37,7 @@ PANELS: tuple[tuple[str, str], ...] = (
 
 def write_report(folder: RunFolder) -> None:
     """Draws the curves and writes the report of a finished run."""
-    config = validated(tomllib.loads(folder.config.read_text()))
+    config = validated(tomllib.loads(folder.config.read_text(encoding="utf-8")))
     steps, evaluations = read_rows(folder.metrics), read_rows(folder.evaluations)
     draw_curves(steps, evaluations, folder.curves)
     lines = report_lines(folder, config, steps, evaluations)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -221,8 +222,9 @@ def generated(
     """All completions at once, by `generate` of transformers."""
     ids, real = (x.to(model.device) for x in left_padded(prompts, sampling.pad_id))
     size, width = sampling.group_size, ids.shape[1]
+    devices = [model.device] if model.device.type == "cuda" else []
     # `generate` draws from the global generator and takes no other.
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+    with without_habits(model), torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         generate: Any = model.generate
         output = generate(
@@ -250,8 +252,22 @@ def generated(
     ).completions()
 
 
+@contextmanager
+def without_habits(model: PreTrainedModel) -> Iterator[None]:
+    """Hides the penalties and cut-offs that a model brings along.
+
+    `generate` applies whatever of them a call leaves out, and what it samples from is then not
+    the distribution that the update takes its log-probabilities from.
+    """
+    habits, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = habits
+
+
 def generation_config(sampling: Sampling) -> GenerationConfig:
-    """Plain sampling: none of the cut-offs that a model's own configuration may carry."""
+    """Plain sampling. Its 50 likeliest tokens are what `generate` keeps unless told."""
     options: dict[str, Any] = {"do_sample": False}
     if sampling.temperature:
         options = {

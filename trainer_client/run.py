@@ -45,7 +45,8 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
     with ready_service(config, display) as client, StopSignals() as signals:
         if not folder.start.exists():
             start = starting_policy(config, display, signals, folder)
-            start.save(folder.start)
+            with checkpoint.whole_or_absent(folder.start) as partial:
+                start.save(partial)
         policy = policies.load(last or folder.start, device_of(config))
         reference = policies.load(folder.start, device_of(config))
         train(Run(config, policy, reference, folder, client, display, signals), state)

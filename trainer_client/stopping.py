@@ -56,7 +56,8 @@ class StopSignals:
             raise Stopped(self._received)
 
     def result_of(self, future: Future[T]) -> T:
-        """What `future` brings; `check` is called while waiting for it."""
+        """What `future` brings; `check` is called before and while waiting for it."""
+        self.check()
         while not wait([future], POLL_S).done:
             self.check()
         return future.result()

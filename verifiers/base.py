@@ -118,6 +118,17 @@ def shallow(value: Any) -> Any:
     return value
 
 
+def few(value: Any) -> Any:
+    """The value itself.
+
+    Raises:
+        ValueError: it is a list of more than `MAX_MESSAGES`.
+    """
+    if isinstance(value, list) and len(value) > MAX_MESSAGES:
+        raise ValueError(f"more than {MAX_MESSAGES:,} of them")
+    return value
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Json = Annotated[JsonValue, BeforeValidator(shallow)]
@@ -144,7 +155,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     role: Name
-    content: Text | Annotated[list[TextPart], Field(max_length=MAX_MESSAGES)] | None = None
+    content: Text | Annotated[list[TextPart], BeforeValidator(few)] | None = None
 
     @model_validator(mode="after")
     def _is_shallow(self) -> Self:
@@ -171,7 +182,7 @@ class Sample(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Name | None = Field(None, description="Echoed. Default: the sample's index.")
-    prompt: Text | Annotated[list[Message], Field(max_length=MAX_MESSAGES)] | None = Field(
+    prompt: Text | Annotated[list[Message], BeforeValidator(few)] | None = Field(
         None, description="What the policy was asked."
     )
     completion: Text | AssistantMessage = Field(description="What the policy wrote.")

@@ -27,6 +27,7 @@ from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
 from verifiers.length import Length
+from verifiers.math_equivalence import MathEquivalence
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
 from verifiers.string_reversal import StringReversal
@@ -41,6 +42,7 @@ BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     Length,
     Repetition,
     Weighted,
+    MathEquivalence,
 )
 
 ENTRY_POINT_GROUP = "assay.scorers"
