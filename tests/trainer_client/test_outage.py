@@ -107,7 +107,9 @@ def test_ctrl_c_ends_the_wait_for_a_service_that_was_never_there(tmp_path: Path)
     with ScriptedServer() as server:
         nobody = server.url
     settings = options(f"reward.url={nobody}", "reward.max_outage_s=20")
-    ctrl_c = threading.Timer(1, signal.raise_signal, [signal.SIGINT])
+    # As the kernel does: to the thread that waits.
+    waiting = threading.get_ident()
+    ctrl_c = threading.Timer(1, signal.pthread_kill, [waiting, signal.SIGINT])
     ctrl_c.start()
     result = assay_trainer("grpo", *settings, "--output", str(tmp_path / "never"))
     ctrl_c.join()
