@@ -115,7 +115,6 @@ def test_overrides_are_on_top_of_the_file_and_the_last_one_wins(tmp_path: Path) 
     assert (config.seed, config.grpo.steps, config.grpo.group_size) == (1, 7, 4)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
@@ -142,30 +141,6 @@ def test_overrides_are_on_top_of_the_file_and_the_last_one_wins(tmp_path: Path) 
 )
 def test_what_cannot_be_used_is_refused_by_its_key(override: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as refused:
-=======
-MISTAKES = [
-    (
-        "grpo.learning_rat=1",
-        "grpo.learning_rat: there is no such key; did you mean 'learning_rate'",
-    ),
-    ("gpro.steps=1", "gpro: there is no such key; did you mean 'grpo'"),
-    ("sft.zzz=1", "sft.zzz: there is no such key; known: when, steps"),
-    ("grpo.steps=many", "grpo.steps: Input should be a valid integer"),
-    ("grpo.steps=0", "grpo.steps: Input should be greater than or equal to 1"),
-    ("grpo.temperature=nan", "grpo.temperature: Input should be a finite number"),
-    ("grpo.advantage=best", "grpo.advantage: Input should be"),
-    ("grpo.steps", "--set takes section.key=value, not 'grpo.steps'"),
-    ("seed.x=1", "seed: Input should be a valid integer"),
-    ("data.template=Reverse this", "data.template has no {text}"),
-    ("data.shortest=30", "data.shortest is greater than data.longest"),
-    ("data.train=x.jsonl", "data.train needs data.held_out"),
-]
-
-
-@pytest.mark.parametrize(("override", "message"), MISTAKES)
-def test_a_mistake_is_refused_by_name(override: str, message: str) -> None:
-    with pytest.raises(ConfigError) as refusal:
->>>>>>> trainer
         load_config(None, [override])
     assert complaint in str(refused.value)
 

@@ -178,16 +178,9 @@ def test_a_faulty_file_is_named_with_the_line(
         read_jsonl(file, {"prompt"})
 
 
-<<<<<<< HEAD
 def test_a_folder_is_no_file_of_problems(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="directory"):
         read_jsonl(tmp_path, {"prompt"})
-=======
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    config = load_config(None, ["data.train=nowhere.jsonl", "data.held_out=nowhere.jsonl"])
-    with pytest.raises(ConfigError, match=r"nowhere\.jsonl"):
-        problems_of(config)
->>>>>>> trainer
 
 
 def test_a_held_out_prompt_that_is_also_trained_on_is_refused(tmp_path: Path) -> None:

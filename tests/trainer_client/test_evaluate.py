@@ -66,7 +66,6 @@ def test_a_measurement_by_hand() -> None:
     assert result.sampled == result.reward == pytest.approx(1 / 6)
 
 
-<<<<<<< HEAD
 def test_the_same_policy_is_asked_for_the_same_completions_every_time() -> None:
     asked = list[list[Mapping[str, Any]]]()
 
@@ -77,15 +76,3 @@ def test_the_same_policy_is_asked_for_the_same_completions_every_time() -> None:
     measure(POLICY, PROBLEMS, score, CONFIG)
     measure(POLICY, PROBLEMS, score, CONFIG)
     assert asked[:2] == asked[2:]
-=======
-def test_what_could_not_be_scored_is_counted_and_said() -> None:
-    result = measure(
-        tiny_policy(),
-        [Problem("a", "a")],
-        lambda samples: [score(None)] * len(samples),
-        small_run(),
-    )
-    assert result.greedy is None
-    assert result.unscored == 1 + result.k
-    assert str(result) == f"{result.unscored} unscored"
->>>>>>> trainer
