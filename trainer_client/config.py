@@ -54,12 +54,12 @@ class DataConfig(Section):
 class RewardConfig(Section):
     """Who scores, and what happens when they cannot."""
 
-    url: str = "http://127.0.0.1:8000"
+    url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^/\s]+")
     scorer: str | dict[str, JsonValue] = Field(
         "string_reversal",
         description='A name, or {"type": NAME, ...parameters}.',
     )
-    max_outage_s: float = Field(300, gt=0, description="How long to wait for a silent service.")
+    max_outage_s: float = Field(300.0, gt=0, description="How long to wait for a silent service.")
     max_unscored_share: float = Field(
         0.2, ge=0, le=1, description="A run with a larger share of unscored completions stops."
     )
