@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
+import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
@@ -106,6 +108,8 @@ def score(
         tally = asyncio.run(score_all(samples, parse_spec(scorer), output, config))
     except (SettingsError, SpecError, InputError) as error:
         raise refuse(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise refuse(f"cannot read or write: {error}") from None
     stderr.print(summary_table(tally))
     if any(outcome.startswith("error: ") for _, outcome in tally):
         raise typer.Exit(1)
@@ -151,23 +155,31 @@ def parse_spec(text: str | None) -> ScorerSpec | None:
 
 
 def read_samples(file: Path) -> Iterator[Sample]:
-    """The samples of a JSONL file, with their line number as default id.
+    """The samples of a JSONL file, read as strictly as the service reads a request.
 
     Raises:
-        InputError: naming the line.
+        InputError: naming the line, or that there is none.
     """
-    if str(file) != "-" and not file.is_file():
+    if str(file) != "-" and not file.exists():
         raise InputError(f"there is no file {file}")
-    with sys.stdin if str(file) == "-" else file.open(encoding="utf-8") as lines:
+    seen: set[str] = set()
+    with sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                sample = Sample.model_validate_json(line)
+                sample = Sample.model_validate(orjson.loads(line.removeprefix(codecs.BOM_UTF8)))
+            except orjson.JSONDecodeError as error:
+                raise InputError(f"line {number}: not JSON: {error.msg}") from None
             except ValidationError as error:
                 raise InputError(first_fault(f"line {number}", error)) from None
-            sample.id = sample.id or str(number)
+            sample.id = sample.id or str(len(seen))
+            if sample.id in seen:
+                raise InputError(f"line {number}.id: another sample has this id")
+            seen.add(sample.id)
             yield sample
+    if not seen:
+        raise InputError("there are no samples in the input")
 
 
 async def score_all(
@@ -183,7 +195,10 @@ async def score_all(
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()
     try:
-        with sys.stdout if str(output) == "-" else output.open("w") as out, progress() as bar:
+        with (
+            sys.stdout if str(output) == "-" else output.open("w", encoding="utf-8") as out,
+            progress() as bar,
+        ):
             task = bar.add_task("scoring", total=len(samples))
             for start in range(0, len(samples), BATCH):
                 part = slice(start, start + BATCH)

@@ -17,8 +17,8 @@ import orjson
 from pydantic import TypeAdapter
 
 from app.scheduler import Batch, Lane
-from app.worker import TIME_LIMIT_SIGNAL
-from verifiers.base import InternalError, Sample, Score, Scorer
+from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL
+from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ START_TIMEOUT_S = 60.0
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """What workers see of the environment: no key and no token."""
+
+UNREAD: Any = {"__all__": {"id", "group", "metadata", "scorer"}}
+"""What no verifier reads need not be sent to one."""
 
 SAMPLES = TypeAdapter(list[Sample])
 SCORE = TypeAdapter(Score)
@@ -89,9 +92,11 @@ class Worker:
         """
         stdin = self._process.stdin
         assert stdin is not None
-        stdin.write(message(scorer, samples))
-        with contextlib.suppress(ConnectionError):
+        try:
+            stdin.write(message(scorer, samples))
             await stdin.drain()
+        except (ConnectionError, RuntimeError):  # uvloop raises the latter on a closed pipe
+            raise WorkerDied(await self._process.wait()) from None
         for position in range(len(samples)):
             async with asyncio.timeout(stall_s):
                 line = await self._line()
@@ -108,6 +113,10 @@ class Worker:
             self._lines.extend(lines)
         return self._lines.popleft()
 
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
@@ -116,7 +125,10 @@ class Worker:
 
 def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
-    return b'{"spec":%b,"samples":%b}\n' % (orjson.dumps(spec), SAMPLES.dump_json(list(samples)))
+    return b'{"spec":%b,"samples":%b}\n' % (
+        orjson.dumps(spec),
+        SAMPLES.dump_json(list(samples), exclude=UNREAD),
+    )
 
 
 class CpuLane(Lane):
@@ -175,6 +187,10 @@ class CpuLane(Lane):
                 limit = self._cpu_limit_s
                 batch.settle(start, batch.scorer.lowest("time_limit", cpu_limit_s=limit))
                 start += 1
+            elif returncode == -REFERENCE_LIMIT_SIGNAL:
+                unusable = InvalidReference(f"reference: over {self._cpu_limit_s:g} s to read")
+                batch.settle(start, Score.failed(unusable))
+                start += 1
             elif start == suspect:
                 logger.error("%s: workers end with %s", batch.scorer.name, returncode)
                 error = InternalError("the scoring process died", retryable=True)
@@ -212,7 +228,12 @@ class CpuLane(Lane):
         return position, None
 
     async def _take(self) -> Worker:
-        return self._idle.pop() if self._idle else await self._start_worker()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            await self._discard(worker)
+        return await self._start_worker()
 
     async def _start_worker(self) -> Worker:
         try:

@@ -8,8 +8,10 @@ machine, and never a traceback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -31,6 +33,9 @@ Fault = tuple[tuple[str | int, ...], str]
 
 MAX_FAULTS = 1_000
 """Offending fields named in one reply. A request with more is beyond reading."""
+
+MAX_SHOWN_CHARACTERS = 200
+"""Of a field's path and of what is wrong with it: both may quote the request."""
 
 
 class Refused(HTTPException):
@@ -86,6 +91,10 @@ class NotJsonType(Refused):
     row = Row(415, "unsupported_media_type", "The body is not declared as JSON")
 
 
+class EmptyIdempotencyKey(Refused):
+    row = Row(422, "invalid_request", "The Idempotency-Key is empty")
+
+
 class KeyReused(Refused):
     row = Row(422, "idempotency_key_reused", "The Idempotency-Key belongs to another request")
 
@@ -118,7 +127,8 @@ async def answer(request: Request, error: Exception) -> Response:
     headers = dict(getattr(error, "headers", None) or {})
     if row.retryable:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
-    return render(row, detail_of(error, row), faults_of(error), headers)
+    faults = faults_of(error)
+    return render(row, detail_of(error, row, faults), faults, headers)
 
 
 def render(
@@ -149,8 +159,7 @@ def row_of(error: Exception) -> Row:
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
-def detail_of(error: Exception, row: Row) -> str:
-    faults = faults_of(error)
+def detail_of(error: Exception, row: Row, faults: Sequence[tuple[str, str]]) -> str:
     if faults and row.status == 422:
         return "; ".join(f"{field}: {message}" for field, message in faults[:3]) + (
             f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
@@ -161,20 +170,42 @@ def detail_of(error: Exception, row: Row) -> str:
 
 
 def faults_of(error: Exception) -> list[tuple[str, str]]:
-    """(field, message) pairs; fields as in `samples.3.completion`."""
+    """(field, message) pairs, each once; fields as in `samples.3.completion`."""
     if isinstance(error, RequestValidationError):
-        pairs = [(fault["loc"], fault["msg"]) for fault in error.errors()[:MAX_FAULTS]]
-        return [(dotted(location), message) for location, message in pairs]
-    if isinstance(error, SpecError | Refused):
-        return [(dotted(location), message) for location, message in error.faults]
-    return []
+        places = [
+            (place(fault["loc"], error.body), fault["msg"])
+            for fault in islice(error.errors(), MAX_FAULTS)
+        ]
+    elif isinstance(error, SpecError | Refused):
+        places = error.faults[:MAX_FAULTS]
+    else:
+        return []
+    pairs = [(dotted(location), shown(message)) for location, message in places]
+    return list(dict.fromkeys(pairs))
+
+
+def place(location: tuple[str | int, ...], body: Any) -> tuple[str | int, ...]:
+    """Where in `body` a fault lies: pydantic's location without the names of its types."""
+    path: list[str | int] = []
+    for depth, step in enumerate(location[1:], start=2):
+        if isinstance(body, dict) and (step in body or depth == len(location)):
+            body = body.get(step)
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            body = body[step]
+        else:
+            continue
+        path.append(step)
+    return tuple(path)
 
 
 def dotted(location: tuple[str | int, ...]) -> str:
-    """A path into the request; pydantic's first element only says that it is the body."""
-    if location[:1] == ("body",):
-        location = location[1:]
-    return ".".join(map(str, location)) or "body"
+    return shown(".".join(shown(str(step)) for step in location)) or "body"
+
+
+def shown(text: str) -> str:
+    """`text` of bounded length, and without what JSON cannot hold."""
+    cut = text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…"
+    return cut.encode(errors="backslashreplace").decode()
 
 
 PROBLEMS: dict[int | str, dict[str, object]] = {

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from verifiers.base import Score
+
+SCORE_BYTES = 1_000
+"""Of a score without its texts."""
 
 
 class KeyBelongsToAnother(Exception):
@@ -22,17 +25,21 @@ class KeyBelongsToAnother(Exception):
 class Entry:
     fingerprint: bytes
     scores: asyncio.Future[list[Score]]
+    size_bytes: int = 0
 
 
 class IdempotencyCache:
     """The scores of finished requests by key, the least recently used forgotten first.
 
+    An answer in which something may be tried again is not remembered: repeating it for ever
+    would be no answer.
+
     Args:
-        max_scores: how many scores are remembered in all.
+        max_bytes: how much is remembered in all, by a cautious estimate.
     """
 
-    def __init__(self, max_scores: int) -> None:
-        self._max_scores = max_scores
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._held = 0
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
@@ -68,14 +75,24 @@ class IdempotencyCache:
             entry.scores.cancel()
             raise
         entry.scores.set_result(scores)
-        self._held += len(scores)
-        self._forget_oldest()
+        if any(score.error and score.error.retryable for score in scores):
+            del self._entries[key]
+        else:
+            entry.size_bytes = size_bytes(scores)
+            self._held += entry.size_bytes
+            self._forget_oldest()
         return scores
 
     def _forget_oldest(self) -> None:
         for key, entry in list(self._entries.items()):
-            if self._held <= self._max_scores:
+            if self._held <= self._max_bytes:
                 return
             if entry.scores.done():
                 del self._entries[key]
-                self._held -= len(entry.scores.result())
+                self._held -= entry.size_bytes
+
+
+def size_bytes(scores: Sequence[Score]) -> int:
+    """What remembered scores take in memory, about: four bytes a character, and objects."""
+    characters = sum(len(score.answer or "") + len(repr(score.details)) for score in scores)
+    return 4 * characters + SCORE_BYTES * len(scores)

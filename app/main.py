@@ -10,11 +10,12 @@ from fastapi import Depends, FastAPI
 
 from app import errors
 from app.cpu_lane import CpuLane
-from app.keys import key_check
+from app.keys import BEARER, key_check
 from app.log import RequestContext
 from app.metrics import Metrics
 from app.routes.discovery import discovery_router, health_router
 from app.routes.score import score_router
+from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
@@ -43,11 +44,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="The reward and verifier service of a reinforcement-learning run",
         version=version("assay-server"),
         lifespan=lifespan,
+        redirect_slashes=False,
         responses={422: {"model": Problem, "description": "A malformed request"}},
     )
     app.state.settings = settings
     app.state.scheduler = scheduler
-    guarded = [Depends(key_check(settings))] if settings.api_keys else []
+    app.state.check_key = key_check(settings)
+    guarded = [Depends(BEARER)] if settings.api_keys else []
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
@@ -64,6 +67,11 @@ def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             cpu_limit_s=settings.cpu_limit_s,
             memory_bytes=settings.cpu_memory_bytes,
             capacity=settings.queue_samples,
+        ),
+        SandboxLane(
+            workers=settings.sandbox_workers,
+            capacity=settings.queue_samples,
+            allow_degraded=settings.allow_degraded_sandbox,
         ),
     ]
     metrics.watch(lanes)

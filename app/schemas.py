@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -34,6 +34,7 @@ class ScoreRequest(BaseModel):
         None,
         gt=0,
         le=3_600,
+        strict=True,
         allow_inf_nan=False,
         description="Seconds for the whole request; what is unfinished then is an error.",
     )
@@ -41,26 +42,33 @@ class ScoreRequest(BaseModel):
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
         """Every sample has a scorer, and an id of its own (its index, where it has none)."""
-        if any(sample.id is not None for sample in self.samples):
-            seen: set[str] = set()
-            for index, sample in enumerate(self.samples):
-                identifier = sample.id or str(index)
-                if identifier in seen:
-                    raise fault("another sample has this id", "samples", index, "id")
-                seen.add(identifier)
+        faults = [*twice_given_ids(self.samples)]
         if self.scorer is None:
-            for index, sample in enumerate(self.samples):
-                if sample.scorer is None:
-                    raise fault("neither sample nor request names one", "samples", index, "scorer")
+            faults += [
+                fault("neither sample nor request names one", "samples", index, "scorer")
+                for index, sample in enumerate(self.samples)
+                if sample.scorer is None
+            ]
+        if faults:
+            raise ValidationError.from_exception_data("ScoreRequest", faults)
         return self
 
 
-def fault(message: str, *location: str | int) -> ValidationError:
-    """A validation error at a place of one's choice, which a plain ValueError cannot name."""
+def twice_given_ids(samples: Sequence[Sample]) -> Iterator[InitErrorDetails]:
+    if all(sample.id is None for sample in samples):
+        return
+    seen: set[str] = set()
+    for index, sample in enumerate(samples):
+        identifier = sample.id or str(index)
+        if identifier in seen:
+            yield fault("another sample has this id", "samples", index, "id")
+        seen.add(identifier)
+
+
+def fault(message: str, *location: str | int) -> InitErrorDetails:
+    """A fault at a place of one's choice, which a plain ValueError cannot name."""
     kind = PydanticCustomError("invalid_request", "{message}", {"message": message})
-    return ValidationError.from_exception_data(
-        "ScoreRequest", [InitErrorDetails(type=kind, loc=location, input=None)]
-    )
+    return InitErrorDetails(type=kind, loc=location, input=None)
 
 
 def limited_score_request(max_samples: int) -> type[ScoreRequest]:
@@ -117,6 +125,9 @@ class ScorerDescription(BaseModel):
     requires: list[str]
     parameters_schema: dict[str, Any]
     reference_schema: dict[str, Any] | None
+    unavailable: dict[str, str] = Field(
+        description="Choices that this machine lacks the means for, as `parameter=value`, and why."
+    )
     example: dict[str, JsonValue] = Field(
         description="A sample that earns the highest reward, ready to be posted."
     )

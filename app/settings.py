@@ -7,6 +7,7 @@ the TOML file, else it is the default below. `assay.example.toml` shows them all
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,8 @@ from pydantic_settings import (
 )
 
 from verifiers.base import ScorerSpec
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "ASSAY_"
 
@@ -59,8 +62,8 @@ class Settings(BaseSettings):
     drain_grace_s: float = Field(
         20.0, ge=0, description="How long work in flight may go on after SIGTERM."
     )
-    idempotency_scores: int = Field(
-        65_536, ge=0, description="Scores remembered for repeated Idempotency-Keys."
+    idempotency_bytes: int = Field(
+        64 * MIB, ge=0, description="Memory for answers to repeated Idempotency-Keys."
     )
 
     cpu_workers: int = Field(
@@ -73,7 +76,17 @@ class Settings(BaseSettings):
         1024 * MIB, ge=256 * MIB, description="Address space of one process of lane cpu."
     )
 
-    presets: dict[str, ScorerSpec] = Field(
+    sandbox_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        description="Programs that run at a time in lane sandbox; 0 turns it off.",
+    )
+    allow_degraded_sandbox: bool = Field(
+        False,
+        description="Run programs though layers of the sandbox are missing. Every score says so.",
+    )
+
+    presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(
         default_factory=dict, description="Scorers by a name of your own."
     )
 
@@ -81,7 +94,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         """`ASSAY_API_KEYS` holds keys separated by commas."""
-        return [key.strip() for key in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [key.strip() for key in value.split(",")] if value.strip() else []
 
     @field_validator("api_keys")
     @classmethod
@@ -119,7 +134,8 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     if unknown := sorted(
         name for name in os.environ if name.startswith(PREFIX) and name not in known
     ):
-        raise SettingsError(f"unknown settings in the environment: {', '.join(unknown)}")
+        # Not refused: a container platform sets variables named after its services.
+        logger.warning("no settings, and ignored: %s", ", ".join(unknown))
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=config)

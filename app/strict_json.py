@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Coroutine, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from app.errors import BodyTooLarge, Fault, NotJson, NotJsonType, NotJsonValue
+from app.errors import MAX_FAULTS, BodyTooLarge, Fault, NotJson, NotJsonType, NotJsonValue
 
 
 class StrictRequest(Request):
@@ -46,7 +47,7 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose body must be declared as JSON and be JSON.
+    """A route whose body must be declared as JSON and be JSON, and is read for known keys.
 
     The declaration is demanded because browsers send other types across origins unasked.
     """
@@ -55,6 +56,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
+            request.app.state.check_key(request)
             if self.body_field is not None and not declares_json(request):
                 raise NotJsonType("send the header Content-Type: application/json")
             return await handle(StrictRequest(request.scope, request.receive))
@@ -75,7 +77,7 @@ def fault_in(body: bytes, error: orjson.JSONDecodeError) -> Exception:
         lenient = json.loads(body)
     except (ValueError, RecursionError):
         return NotJson(f"{error.msg} at line {error.lineno}, column {error.colno}")
-    faults = list(unspeakable(lenient))
+    faults = list(islice(unspeakable(lenient), MAX_FAULTS))
     return NotJsonValue(error.msg, faults=faults) if faults else NotJson(error.msg)
 
 
@@ -85,6 +87,9 @@ def unspeakable(root: Any) -> Iterator[Fault]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, dict):
+            for key in value:
+                if not is_unicode(key):
+                    yield (*path, key), "lone surrogates are not Unicode text"
             stack.extend(((*path, key), inner) for key, inner in value.items())
         elif isinstance(value, list):
             stack.extend(((*path, index), inner) for index, inner in enumerate(value))

@@ -14,6 +14,8 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -23,7 +25,10 @@ from verifiers.base import Sample, Score, Verifier
 from verifiers.registry import Registry
 
 TIME_LIMIT_SIGNAL = signal.SIGPROF
-"""What the kernel sends when a task has used up its CPU time."""
+"""What the kernel sends when a completion has used up its CPU time."""
+
+REFERENCE_LIMIT_SIGNAL = signal.SIGVTALRM
+"""The same, where reading the reference has: that is not the completion's fault."""
 
 SAMPLES = TypeAdapter(list[Sample])
 SCORE = TypeAdapter(Score)
@@ -34,6 +39,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(TIME_LIMIT_SIGNAL, signal.SIG_DFL)
+    signal.signal(REFERENCE_LIMIT_SIGNAL, signal.SIG_DFL)
     replies = keep_standard_output()
     registry = Registry()
     write_all(replies, b"ready\n")
@@ -47,12 +53,22 @@ def main() -> None:
 
 
 def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:
-    """Scores one sample; past the limit, the kernel ends this process."""
-    signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)
-    try:
+    """Scores one sample; past either limit, the kernel ends this process."""
+    with ended_after(signal.ITIMER_VIRTUAL, cpu_limit_s):
+        refusal = scorer.refusal(sample)
+    if refusal is not None:
+        return refusal
+    with ended_after(signal.ITIMER_PROF, cpu_limit_s):
         return scorer.attempt(sample, memory_is_capped=True)
+
+
+@contextmanager
+def ended_after(timer: int, cpu_limit_s: float) -> Iterator[None]:
+    signal.setitimer(timer, cpu_limit_s)
+    try:
+        yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(timer, 0)
 
 
 def keep_standard_output() -> int:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from pathlib import Path
 
-ALL = ("service", "learning")
+ALL = ("service", "learning", "math", "code")
+SLOW = ("code_soak",)
+"""Only run when named."""
+NEED_DATA = frozenset({"math"})
+"""Measured on public data sets that are not part of the project."""
+TAKE_DATA = frozenset({"math", "code"})
+"""With such data, these measure more."""
 
 
 def main() -> None:
@@ -13,10 +20,18 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", default=ALL, help=f"of {', '.join(ALL)}; all by default"
     )
-    for name in parser.parse_args().names:
-        if name not in ALL:
+    parser.add_argument("--data", type=Path, help="the folder of public data sets")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in (*ALL, *SLOW):
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(ALL)}")
-        importlib.import_module(f"benchmarks.{name}").main()
+        measure = importlib.import_module(f"benchmarks.{name}").main
+        if name in NEED_DATA and options.data is None:
+            print(f"{name}: left out, for want of --data FOLDER")
+        elif name in TAKE_DATA:
+            measure(options.data)
+        else:
+            measure()
 
 
 if __name__ == "__main__":

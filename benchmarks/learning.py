@@ -63,13 +63,13 @@ def main() -> None:
     write("learning", "The trainer", rows, f"{PROMPTS} prompts in groups of {GROUP_SIZE}.")
 
 
-def alternately(*runs: Callable[[], object]) -> list[float]:
+def alternately(*ways: Callable[[], object]) -> list[float]:
     """The median seconds of each, run in turn."""
-    seconds: list[list[float]] = [[] for _ in runs]
+    seconds: list[list[float]] = [[] for _ in ways]
     for round_number in range(ROUNDS + 1):
-        for taken, run in zip(seconds, runs, strict=True):
+        for taken, way in zip(seconds, ways, strict=True):
             started = time.perf_counter()
-            run()
+            way()
             if round_number:  # the first one warms up
                 taken.append(time.perf_counter() - started)
     return [statistics.median(taken) for taken in seconds]

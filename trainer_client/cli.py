@@ -89,16 +89,18 @@ def grpo(
 
     Ctrl-C ends the run between two steps with a checkpoint; --resume goes on from there.
     """
-    with exits(resume or output):
+    if resume is not None:
+        if not (resume / "config.toml").exists():
+            raise refused(f"{resume} holds no run to resume")
+        config = configured(resume / "config.toml", settings, None, url, None)
+    else:
+        config = configured(config_file, settings, model, url, seed)
+    folder = resume or output or new_folder("grpo")
+    with exits(folder):
         from trainer_client.run import run
 
-        if resume is not None:
-            config = configured(resume / "config.toml", settings, None, url, None)
-            folder = run(config, resume, Display(), resume=True)
-        else:
-            config = configured(config_file, settings, model, url, seed)
-            folder = run(config, output or new_folder("grpo"), Display())
-    print(f"Report: {folder.report}")
+        report = run(config, folder, Display(), resume=resume is not None).report
+    print(f"Report: {report}")
 
 
 @app.command()
@@ -134,13 +136,12 @@ def evaluate(
         from trainer_client.data import problems_of
         from trainer_client.evaluate import measure
         from trainer_client.policy import load
-        from trainer_client.run import connected, device_of, set_threads
+        from trainer_client.run import device_of, ready_service, set_threads
 
         display = Display()
         set_threads(config, display)
         policy = load(model, device_of(config))
-        with connected(config, display) as client:
-            client.wait_until_ready()
+        with ready_service(config, display) as client:
             for name, problems in problems_of(config).splits().items():
                 result = measure(
                     policy,
@@ -222,7 +223,7 @@ def exits(folder: Path | None) -> Iterator[None]:
         say(f"{error}.{again}")
         raise typer.Exit(error.exit_code) from None
     except ServiceUnreachable as error:
-        say(f"{error} The last checkpoint is intact.{again}")
+        say(f"{error}{kept(folder)}{again}")
         raise typer.Exit(SERVICE_LOST) from None
     except RewardClientError as error:
         say(f"the reward service refuses this run: {error}")
@@ -230,6 +231,13 @@ def exits(folder: Path | None) -> Iterator[None]:
     except TooManyUnscored as error:
         say(f"{error}.{again}")
         raise typer.Exit(RUN_STOPPED_ITSELF) from None
+
+
+def kept(folder: Path | None) -> str:
+    """What there is to go on from."""
+    if folder is not None and any((folder / "checkpoints").glob("step-*")):
+        return " The last checkpoint is intact."
+    return ""
 
 
 def refused(message: str) -> typer.Exit:
@@ -243,3 +251,7 @@ def say(message: str) -> None:
 
 def new_folder(kind: str) -> Path:
     return Path("runs") / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+if __name__ == "__main__":
+    main()

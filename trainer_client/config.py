@@ -54,12 +54,12 @@ class DataConfig(Section):
 class RewardConfig(Section):
     """Who scores, and what happens when they cannot."""
 
-    url: str = "http://127.0.0.1:8000"
+    url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^/\s]+")
     scorer: str | dict[str, JsonValue] = Field(
         "string_reversal",
         description='A name, or {"type": NAME, ...parameters}.',
     )
-    max_outage_s: float = Field(300, gt=0, description="How long to wait for a silent service.")
+    max_outage_s: float = Field(300.0, gt=0, description="How long to wait for a silent service.")
     max_unscored_share: float = Field(
         0.2, ge=0, le=1, description="A run with a larger share of unscored completions stops."
     )
@@ -164,7 +164,7 @@ def validated(values: Mapping[str, Any]) -> Config:
 
 def read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no file {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -206,4 +206,4 @@ def describe(fault: Any) -> str:
 
 
 def save_config(config: Config, file: Path) -> None:
-    file.write_text(tomli_w.dumps(config.model_dump()))
+    file.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")

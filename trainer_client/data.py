@@ -224,7 +224,8 @@ def read_jsonl(file: Path, required: set[str]) -> list[dict[str, Any]]:
         ConfigError: there is no such file, it is empty, or a line is not such an object.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): JSON strings may hold other characters that it splits at.
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
     rows = []

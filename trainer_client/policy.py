@@ -6,6 +6,7 @@ what is saved loads with `AutoModelForCausalLM` and `AutoTokenizer` and nothing 
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " \n"
 PAD, END, USER, ASSISTANT, UNKNOWN = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|unk|>"
 
 MAX_POSITIONS = 512
+
+MARK = "\ue000"
+"""Stands for a spelled special token while the chat template is filled in (private use)."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -110,16 +114,53 @@ class Policy:
         return int(self.end_ids[0] if pad is None else pad)
 
     def encode(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """The token ids of each prompt, up to where the assistant's turn begins."""
+        """The token ids of each prompt, up to where the assistant's turn begins.
+
+        A special token comes from the chat template alone. A prompt that spells one, such as
+        "<|end|>", is read as these characters: it could otherwise end a turn or begin one.
+        """
+        special = self.spelled_special()
         return [
-            self.tokenizer.apply_chat_template(
+            self.encode_chat(
                 [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=False,
+                special,
             )
             for prompt in prompts
         ]
+
+    def encode_chat(self, messages: list[dict[str, str]], special: re.Pattern[str]) -> list[int]:
+        """The token ids of a conversation. What matches `special` is tokenized on its own."""
+        spelled = list[str]()
+
+        def hide(match: re.Match[str]) -> str:
+            spelled.append(match[0])
+            return f"{MARK}{len(spelled) - 1}{MARK}"
+
+        text = self.tokenizer.apply_chat_template(
+            [{key: special.sub(hide, value) for key, value in m.items()} for m in messages],
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        ids = list[int]()
+        for index, part in enumerate(re.split(f"{MARK}([0-9]+){MARK}", text)):
+            if index % 2:
+                ids += self.tokenize([spelled[int(part)]])[0]
+            elif part:
+                ids += self.tokenizer(part, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def spelled_special(self) -> re.Pattern[str]:
+        """Finds special tokens, and our mark, in text."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        found = [MARK, *(token.content for token in added if token.special)]
+        return re.compile("|".join(map(re.escape, sorted(found, key=len, reverse=True))))
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of plain texts, none of them special."""
+        ids: list[list[int]] = self.tokenizer(
+            list(texts), add_special_tokens=False, split_special_tokens=True
+        )["input_ids"]
+        return ids
 
     def decode(self, completions: Sequence[list[int]]) -> list[str]:
         """The texts of completions, without special tokens."""

@@ -37,7 +37,7 @@ PANELS: tuple[tuple[str, str], ...] = (
 
 def write_report(folder: RunFolder) -> None:
     """Draws the curves and writes the report of a finished run."""
-    config = validated(tomllib.loads(folder.config.read_text()))
+    config = validated(tomllib.loads(folder.config.read_text(encoding="utf-8")))
     steps, evaluations = read_rows(folder.metrics), read_rows(folder.evaluations)
     draw_curves(steps, evaluations, folder.curves)
     lines = report_lines(folder, config, steps, evaluations)
@@ -57,7 +57,8 @@ def draw_curves(steps: Sequence[Row], evaluations: Sequence[Row], file: Path) ->
     exact = axes.flat[1]
     for measure in ("greedy", "sampled"):
         draw(exact, held_out, measure, f"held-out, {measure}", marker="o")
-    exact.legend()
+    if exact.lines:
+        exact.legend()
     for axis in axes[-1]:
         axis.set(xlabel="step")
     figure.tight_layout()
@@ -81,7 +82,8 @@ def draw_comparison(runs: Mapping[str, Sequence[Row]], file: Path) -> None:
             draw(axis, held_out, measure, name)
         axis.set(title=f"held-out exact match, {measure}", xlabel="step", ylim=(0, 1))
         axis.grid(alpha=0.3)
-    axes[0].legend()
+    if axes[0].lines:
+        axes[0].legend()
     figure.tight_layout()
     figure.savefig(file, dpi=120)
     pyplot.close(figure)

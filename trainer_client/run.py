@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,7 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
     state = None if last is None else checkpoint.load_state(last)
     set_threads(config, display, None if state is None else state.threads)
     save_config(config, folder.config)
-    with connected(config, display) as client, StopSignals() as signals:
-        client.wait_until_ready()
+    with ready_service(config, display) as client, StopSignals() as signals:
         if not folder.start.exists():
             start = starting_policy(config, display, signals, folder)
             with checkpoint.whole_or_absent(folder.start) as partial:
@@ -64,6 +65,14 @@ def opened(folder: RunFolder, resume: bool) -> Path | None:
     folder.path.mkdir(parents=True, exist_ok=True)
     saved = checkpoint.all_of(folder.checkpoints)
     return saved[-1] if saved else None
+
+
+@contextmanager
+def ready_service(config: Config, display: Display) -> Iterator[RewardClient]:
+    """A client of the service, once that is ready. Until then Ctrl-C ends the program at once."""
+    with connected(config, display) as client:
+        client.wait_until_ready()
+        yield client
 
 
 def connected(config: Config, display: Display) -> RewardClient:

@@ -84,9 +84,7 @@ def demonstrations(policy: Policy, config: Config) -> Iterator[list[Demonstratio
 
 def tokenized(policy: Policy, pairs: list[tuple[Prompt, str]]) -> list[Demonstration]:
     prompts = policy.encode([prompt for prompt, _ in pairs])
-    completions = policy.tokenizer(
-        [completion for _, completion in pairs], add_special_tokens=False
-    )["input_ids"]
+    completions = policy.tokenize([completion for _, completion in pairs])
     return [
         Demonstration(prompt, [[*completion, policy.tokenizer.eos_token_id]])
         for prompt, completion in zip(prompts, completions, strict=True)

@@ -12,6 +12,7 @@ and the type refuses to exist otherwise. Our faults are raised as one of these:
     ├── InvalidReference         invalid_reference       no
     ├── DeadlineExceeded         deadline_exceeded       yes
     ├── ShuttingDown             shutting_down           yes
+    ├── SandboxUnavailable       sandbox_unavailable     yes
     └── InternalError            internal                no, unless told
 """
 
@@ -42,8 +43,9 @@ from pydantic import (
 
 logger = logging.getLogger(__name__)
 
-LaneName = Literal["inline", "cpu"]
-"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang."""
+LaneName = Literal["inline", "cpu", "sandbox"]
+"""Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang, `sandbox` for
+programs that a policy wrote."""
 
 Kind = Literal["verifier", "judge", "composite"]
 
@@ -75,10 +77,22 @@ MAX_NESTING = 128
 """Levels of arrays and objects in any one JSON value of a request. Serializers give up at
 some 250, and what cannot be passed on must not be let in."""
 
+MAX_NODES = 200_000
+"""Values inside one JSON value of a request. Checking a million takes a second, during which
+the service does nothing else."""
+
+MAX_MESSAGES = 10_000
+"""Messages of one prompt, and parts of one message."""
+
 
 def nesting(value: Any) -> int:
     """How many arrays and objects lie around the deepest value."""
-    depth = 0
+    return shape(value)[0]
+
+
+def shape(value: Any) -> tuple[int, int]:
+    """How deep a JSON value is nested, and how many values are inside it."""
+    depth = nodes = 0
     level = [value]
     while level := [
         inner
@@ -87,17 +101,33 @@ def nesting(value: Any) -> int:
         for inner in (outer.values() if isinstance(outer, dict) else outer)
     ]:
         depth += 1
-    return depth
+        nodes += len(level)
+    return depth, nodes
 
 
 def shallow(value: Any) -> Any:
     """The value itself.
 
     Raises:
-        ValueError: it is nested more than `MAX_NESTING` deep.
+        ValueError: it is nested deeper than `MAX_NESTING`, or holds over `MAX_NODES` values.
     """
-    if isinstance(value, dict | list) and nesting(value) > MAX_NESTING:
-        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    if isinstance(value, dict | list):
+        depth, nodes = shape(value)
+        if depth > MAX_NESTING:
+            raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+        if nodes > MAX_NODES:
+            raise ValueError(f"more than {MAX_NODES:,} values in one")
+    return value
+
+
+def few(value: Any) -> Any:
+    """The value itself.
+
+    Raises:
+        ValueError: it is a list of more than `MAX_MESSAGES`.
+    """
+    if isinstance(value, list) and len(value) > MAX_MESSAGES:
+        raise ValueError(f"more than {MAX_MESSAGES:,} of them")
     return value
 
 
@@ -127,7 +157,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     role: Name
-    content: Text | list[TextPart] | None = None
+    content: Text | Annotated[list[TextPart], BeforeValidator(few)] | None = None
 
     @model_validator(mode="after")
     def _is_shallow(self) -> Self:
@@ -154,7 +184,9 @@ class Sample(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Name | None = Field(None, description="Echoed. Default: the sample's index.")
-    prompt: Text | list[Message] | None = Field(None, description="What the policy was asked.")
+    prompt: Text | Annotated[list[Message], BeforeValidator(few)] | None = Field(
+        None, description="What the policy was asked."
+    )
     completion: Text | AssistantMessage = Field(description="What the policy wrote.")
     reference: Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
@@ -258,6 +290,13 @@ class ShuttingDown(ScoringError):
     retryable = True
 
 
+class SandboxUnavailable(ScoringError):
+    """Programs cannot be run here, or not now."""
+
+    code = "sandbox_unavailable"
+    retryable = True
+
+
 class InternalError(ScoringError):
     """Something of ours broke. The message says what, without its insides."""
 
@@ -294,7 +333,7 @@ class SpecError(ValueError):
 class Parameters(BaseModel):
     """A scorer's parameters. Unknown ones are refused, so a typo is never a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 P = TypeVar("P", bound=Parameters)
@@ -394,6 +433,11 @@ class Scorer(ABC, Generic[P]):
         return partial(TypeAdapter(self.reference_type).validate_python, strict=True)
 
     @classmethod
+    def unavailable(cls) -> dict[str, str]:
+        """Choices that this machine lacks the means for, as `parameter=value`, and why."""
+        return {}
+
+    @classmethod
     def reference_schema(cls) -> dict[str, Any] | None:
         if cls.reference_type is None:
             return None
@@ -421,6 +465,30 @@ class Verifier(Scorer[P]):
         Raises:
             ScoringError: the sample cannot be scored through no fault of the completion.
         """
+
+    def prepare(self, sample: Sample) -> None:
+        """Reads what does not depend on the completion, and keeps it for `score_one`.
+
+        What is too slow here is an unusable reference, and never a completion's fault. Only
+        rules whose references can be slow to read need it.
+
+        Raises:
+            ScoringError: as `score_one` would.
+        """
+
+    def refusal(self, sample: Sample) -> Score | None:
+        """Why this sample cannot be scored whatever its completion is; None where it can."""
+        try:
+            self.check(sample)
+            self.prepare(sample)
+        except ScoringError as error:
+            return Score.failed(error)
+        except MemoryError:
+            return Score.failed(InvalidReference("reference: takes too much memory to read"))
+        except Exception:
+            logger.exception("%s failed on the reference of sample %r", self.name, sample.id)
+            return Score.failed(InternalError(f"{self.name} failed on this reference"))
+        return None
 
     def attempt(self, sample: Sample, *, memory_is_capped: bool = False) -> Score:
         """`score_one`, timed, with whatever it raises turned into an error.

@@ -18,6 +18,10 @@ MAX_MARKS = 30
 13). Normalization sorts a row of marks in quadratic time: 256 KiB of them take half a minute.
 """
 
+MAX_ACCEPTED = 1_000
+MAX_ACCEPTED_CHARACTERS = 262_144
+"""Of all accepted texts together: they are normalized anew for every sample."""
+
 FLOOD_OF_MARKS = regex.compile(rf"\P{{CCC=0}}{{{MAX_MARKS + 1}}}")
 
 
@@ -44,7 +48,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
     name = "exact_match"
     version = "1"
     parameters_type = ExactMatchParameters
-    reference_type = str | Annotated[list[str], Field(min_length=1)]
+    reference_type = str | Annotated[list[str], Field(min_length=1, max_length=MAX_ACCEPTED)]
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "What is the capital of France?",
@@ -60,12 +64,17 @@ class ExactMatch(Verifier[ExactMatchParameters]):
         answer = answer_in(sample.text, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
+        if sum(map(len, accepted)) > MAX_ACCEPTED_CHARACTERS:
+            raise InvalidReference(f"reference: over {MAX_ACCEPTED_CHARACTERS:,} characters")
         if any(map(FLOOD_OF_MARKS.search, accepted)):
             raise InvalidReference(f"reference: over {MAX_MARKS} combining marks in a row")
         if FLOOD_OF_MARKS.search(answer):
             return self.lowest("rejected", limit=f"{MAX_MARKS} combining marks in a row")
+        references = {self.compared(text) for text in accepted}
+        if "" in references:
+            raise InvalidReference("reference: an empty text would reward saying nothing")
         answer = self.compared(answer)
-        if answer in map(self.compared, accepted):
+        if answer in references:
             return Score(reward=1.0, outcome="correct", answer=answer)
         if not answer:
             return self.lowest("no_answer")

@@ -31,6 +31,7 @@ from verifiers.base import (
     Score,
     Verifier,
     nesting,
+    shape,
 )
 from verifiers.extract import AnswerFrom, answer_in
 
@@ -43,6 +44,9 @@ MAX_SCHEMA_CHARACTERS = 65_536
 
 MAX_ANSWER_NESTING = 64
 """Levels of an answer. The validator recurses, some ten Python frames a level."""
+
+MAX_SCHEMA_VALUES = 1_000
+"""In a schema: checking that it is one takes up to half a millisecond for each."""
 
 BLAMELESS_NESTING = 16
 """An answer this flat cannot be why the validator recurses too deep: the schema is."""
@@ -79,6 +83,8 @@ def compiled(schema_json: str) -> Draft202012Validator:
     if len(schema_json) > MAX_SCHEMA_CHARACTERS:
         raise ValueError(f"a schema may have {MAX_SCHEMA_CHARACTERS:,} characters")
     schema = json.loads(schema_json)
+    if shape(schema)[1] > MAX_SCHEMA_VALUES:
+        raise ValueError(f"a schema may hold {MAX_SCHEMA_VALUES:,} values")
     dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
     if dialect != DIALECT:
         raise ValueError(f"$schema: schemas are read as {DIALECT}, not as another draft")
@@ -214,6 +220,9 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
         super().check(sample)
         if self.parameters.json_schema is None and sample.reference is None:
             raise MissingField("json_schema needs a schema: its parameter, or the reference")
+
+    def prepare(self, sample: Sample) -> None:
+        self.validator(sample)
 
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer fits, else 0."""

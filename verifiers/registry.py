@@ -23,10 +23,12 @@ from verifiers.base import (
     SpecError,
     run_here,
 )
+from verifiers.code_execution import CodeExecution
 from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
 from verifiers.length import Length
+from verifiers.math_equivalence import MathEquivalence
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
 from verifiers.string_reversal import StringReversal
@@ -34,6 +36,7 @@ from verifiers.weighted import Weighted
 
 BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     StringReversal,
+    CodeExecution,
     ExactMatch,
     Regex,
     JsonSchema,
@@ -41,6 +44,7 @@ BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     Length,
     Repetition,
     Weighted,
+    MathEquivalence,
 )
 
 ENTRY_POINT_GROUP = "assay.scorers"

@@ -18,8 +18,11 @@ from verifiers.extract import AnswerFrom, answer_in
 MAX_PATTERN_CHARACTERS = 4_096
 """Longer alternations are word lists, which `exact_match` takes as a list."""
 
+MAX_PATTERN_BYTES = 2 * 1024 * 1024
+"""What RE2 may use for one pattern: larger ones take a noticeable time to compile."""
+
 MAX_COMPILED = 128
-"""Patterns kept ready. RE2 gives each up to 8 MiB for its automata, most far less."""
+"""Patterns kept ready."""
 
 
 def usable(pattern: str) -> str:
@@ -34,10 +37,13 @@ def usable(pattern: str) -> str:
 
 @lru_cache(MAX_COMPILED)
 def compiled(pattern: str) -> Any:
+    if not pattern:
+        raise ValueError("an empty pattern would reward saying nothing")
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise ValueError(f"a pattern may have {MAX_PATTERN_CHARACTERS:,} characters")
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = MAX_PATTERN_BYTES
     try:
         return re2.compile(pattern, options)
     except UnicodeEncodeError:
@@ -96,6 +102,9 @@ class Regex(Verifier[RegexParameters]):
         super().check(sample)
         if self.parameters.pattern is None and sample.reference is None:
             raise MissingField("regex needs a pattern: its parameter, or the reference")
+
+    def prepare(self, sample: Sample) -> None:
+        self.pattern(sample)
 
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer matches, else 0."""

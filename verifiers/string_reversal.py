@@ -13,7 +13,7 @@ import regex
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
-from verifiers.base import Parameters, Sample, Score, Verifier
+from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
 from verifiers.exact_match import FLOOD_OF_MARKS, normalized
 from verifiers.extract import AnswerFrom, answer_in
 
@@ -29,6 +29,9 @@ Flags, which are pairs of regional indicators, are spelled out: to know whether 
 a cluster, `\X` counts all of those before it, and so squares the length of a row of flags
 (two minutes for 256 KiB of them).
 """
+
+MAX_REFERENCE_CHARACTERS = 262_144
+"""As long as a completion may be by default. A longer text cannot be reversed in one."""
 
 MAX_UNITS = 16_384
 """Edit distance is quadratic; at this length it still takes milliseconds."""
@@ -73,14 +76,21 @@ class StringReversal(Verifier[StringReversalParameters]):
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer is the reversal; otherwise the partial credit, 0 by default."""
         options = self.parameters
-        target = self.target(self.reference_of(sample))
+        reference = self.reference_of(sample)
+        if len(reference) > MAX_REFERENCE_CHARACTERS:
+            raise InvalidReference(f"reference: over {MAX_REFERENCE_CHARACTERS:,} characters")
+        target = self.target(reference)
+        if options.strip:
+            target = target.strip()
+        if not target:
+            raise InvalidReference("reference: nothing to reverse")
         answer = answer_in(sample.text, options.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if options.unit == "word":
             answer, target = " ".join(answer.split()), " ".join(target.split())
         elif options.strip:
-            answer, target = answer.strip(), target.strip()
+            answer = answer.strip()
         if answer == target or self.look_alike(answer, target):
             return Score(reward=1.0, outcome="correct", answer=answer)
         if not answer:

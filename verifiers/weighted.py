@@ -85,6 +85,19 @@ class WeightedParameters(Parameters):
 
 Range = tuple[float, float]
 
+AT_FAULT = frozenset[Outcome](
+    {
+        "no_answer",
+        "time_limit",
+        "memory_limit",
+        "output_limit",
+        "runtime_error",
+        "compile_error",
+        "rejected",
+    }
+)
+"""Outcomes that say why a completion failed, which "incorrect" does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -102,6 +115,17 @@ class BuiltComponent(Part):
     def range(self) -> Range:
         """What the part can add to the sum."""
         return ordered(self.weight * bound for bound in self.scorer.reward_range)
+
+    def contribution(self, score: Score) -> float:
+        """What the part adds to the sum.
+
+        A completion at fault adds the least that it can, also where the weight is negative:
+        spoiling what would be punished must not pay.
+        """
+        assert score.reward is not None
+        if self.weight < 0 and score.outcome in AT_FAULT:
+            return self.range[0]
+        return self.weight * score.reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +194,9 @@ class Weighted(Scorer[WeightedParameters]):
                 `at_least` can leave [0, 1].
         """
 
+        if len(parameters.components) + len(parameters.gates) > MAX_PARTS:
+            raise SpecError([(("components",), f"more than {MAX_PARTS} parts in all")])
+
         def build(spec: ScorerSpec, *path: str) -> Scorer[Any]:
             try:
                 return services.build(spec)
@@ -229,7 +256,7 @@ class Weighted(Scorer[WeightedParameters]):
             return Score(error=joint_error(errors))
         rewards = {name: score.reward for name, score in scores.items() if score.reward is not None}
         factors = [(gate, gate.factor(rewards[gate.name])) for gate in self._gates]
-        total = math.fsum(part.weight * rewards[part.name] for part in self._components)
+        total = math.fsum(part.contribution(scores[part.name]) for part in self._components)
         answers = (scores[part.name].answer for part in self._components)
         return Score(
             reward=product([total, product(factor for _, factor in factors)]),
@@ -267,20 +294,6 @@ def check_gates(gates: Iterable[BuiltGate]) -> None:
         if not 0.0 <= lowest <= highest <= 1.0:
             message = f"its rewards lie within [{lowest:g}, {highest:g}], so it needs at_least"
             raise SpecError([(("gates", gate.name), message)])
-
-
-AT_FAULT = frozenset[Outcome](
-    {
-        "no_answer",
-        "time_limit",
-        "memory_limit",
-        "output_limit",
-        "runtime_error",
-        "compile_error",
-        "rejected",
-    }
-)
-"""Outcomes that say why a completion failed, which "incorrect" does not."""
 
 
 def summary(outcomes: set[Outcome | None]) -> Outcome:

@@ -19,12 +19,13 @@ from app.schemas import (
     ScorerDescription,
     ScorerList,
 )
+from app.strict_json import StrictRoute
 from verifiers.base import Scorer
 from verifiers.registry import Registry, UnknownScorer
 
 
 def discovery_router(registry: Registry) -> APIRouter:
-    router = APIRouter(tags=["discovery"])
+    router = APIRouter(route_class=StrictRoute, tags=["discovery"])
 
     @router.get("/v1/scorers", responses=PROBLEMS, summary="All scorers and presets")
     async def list_scorers() -> ScorerList:
@@ -33,8 +34,10 @@ def discovery_router(registry: Registry) -> APIRouter:
             presets=[describe_preset(registry, name) for name in sorted(registry.presets)],
         )
 
-    @router.get("/v1/scorers/{name}", responses=PROBLEMS, summary="One scorer")
-    async def get_scorer(name: str) -> ScorerDescription:
+    @router.get("/v1/scorers/{name}", responses=PROBLEMS, summary="One scorer or preset")
+    async def get_scorer(name: str) -> ScorerDescription | PresetDescription:
+        if name in registry.presets:
+            return describe_preset(registry, name)
         if name not in registry.types:
             raise UnknownScorer(name, registry.names())
         return describe(registry, name)
@@ -87,6 +90,7 @@ def describe(registry: Registry, name: str) -> ScorerDescription:
         requires=list(scorer_type.requires),
         parameters_schema=scorer_type.parameters_type.model_json_schema(),
         reference_schema=scorer_type.reference_schema(),
+        unavailable=scorer_type.unavailable(),
         example=dict(scorer_type.example),
     )
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import TypeAdapter
 
-from app.errors import PROBLEMS, KeyReused
+from app.errors import PROBLEMS, EmptyIdempotencyKey, KeyReused
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
 from app.log import request_id
 from app.scheduler import OnScore, Scheduler
@@ -17,12 +17,19 @@ from app.schemas import ScoreRequest, ScoreResponse, Summary, SummaryLine, limit
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from verifiers.base import Score, Scorer, ScorerSpec, SpecError
-from verifiers.registry import Registry
+from verifiers.registry import Registry, UnknownScorer
 
 NDJSON = "application/x-ndjson"
 
 CLIENT_CLOSED_REQUEST = 499
 """Nobody reads this answer; it is what the access log shows."""
+
+MAX_SCORERS = 256
+"""Different scorers in one request: each new one is compiled before anything is scored."""
+
+KEY_HELP = "Repeats the finished answer to this request under this key. May not be empty."
+
+T = TypeVar("T")
 
 RESPONSE = TypeAdapter(ScoreResponse)
 SCORE = TypeAdapter(Score)
@@ -33,7 +40,7 @@ Run = Callable[[OnScore | None], Coroutine[Any, Any, list[Score]]]
 
 def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["scoring"])
-    answered = IdempotencyCache(settings.idempotency_scores)
+    answered = IdempotencyCache(settings.idempotency_bytes)
     request_type: Any = limited_score_request(settings.max_samples)
 
     @router.post(
@@ -45,7 +52,12 @@ def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -
         "score a line as each finishes, in any order, and a summary last. With an "
         "`Idempotency-Key`, a finished answer is repeated instead of scored again.",
     )
-    async def score(request: Request, body: request_type) -> Response:
+    async def score(
+        request: Request,
+        body: request_type,
+        idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
+        accept: Annotated[str, Header(description=f"{NDJSON} for a stream.")] = "",
+    ) -> Response:
         scorers = resolve(body, registry)
 
         async def run(on_score: OnScore | None) -> list[Score]:
@@ -53,13 +65,18 @@ def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -
             job = scheduler.submit(scorers, body.samples, deadline_s=deadline_s, on_score=on_score)
             return await job.result()
 
-        repeatable = await once(request, answered, run)
-        if NDJSON in request.headers.get("accept", ""):
+        repeatable = await once(request, idempotency_key, answered, run)
+        if NDJSON in accept:
             lines = stream(repeatable)
-            first = await anext(lines)  # what is refused is refused before the reply begins
-            return StreamingResponse(prepend(first, lines), media_type=NDJSON)
-        scores = await unless_disconnected(request, repeatable(None))
-        return whole(scores) if scores is not None else Response(None, CLIENT_CLOSED_REQUEST)
+            # What is refused is refused before the reply begins.
+            first = await unless_disconnected(request, anext(lines))
+            if first is not None:
+                return StreamingResponse(prepend(first, lines), media_type=NDJSON)
+        else:
+            scores = await unless_disconnected(request, repeatable(None))
+            if scores is not None:
+                return whole(scores)
+        return Response(None, CLIENT_CLOSED_REQUEST)
 
     return router
 
@@ -71,14 +88,23 @@ def resolve(body: ScoreRequest, registry: Registry) -> list[Scorer[Any]]:
         UnknownScorer, SpecError: with the place in the request.
     """
     default = None if body.scorer is None else build(registry, body.scorer, "scorer")
-    scorers = []
+    scorers, faults = [], []
     for index, sample in enumerate(body.samples):
-        if sample.scorer is not None:
-            scorers.append(build(registry, sample.scorer, "samples", index, "scorer"))
-        else:
-            assert default is not None  # the request's own validation saw to it
+        if sample.scorer is None:
             scorers.append(default)
-    return scorers
+            continue
+        try:
+            scorers.append(build(registry, sample.scorer, "samples", index, "scorer"))
+        except UnknownScorer:
+            raise
+        except SpecError as error:
+            faults += error.faults
+    if faults:
+        raise SpecError(faults)
+    if len(set(scorers)) > MAX_SCORERS:
+        message = f"more than {MAX_SCORERS} different scorers in one request"
+        raise SpecError([(("samples",), message)])
+    return [scorer for scorer in scorers if scorer is not None]  # all: see ScoreRequest
 
 
 def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[Any]:
@@ -88,11 +114,12 @@ def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[
         raise error.below(*location) from None
 
 
-async def once(request: Request, answered: IdempotencyCache, run: Run) -> Run:
+async def once(request: Request, key: str | None, answered: IdempotencyCache, run: Run) -> Run:
     """`run`, or the answer that the request's Idempotency-Key already has."""
-    key = request.headers.get("idempotency-key")
     if key is None:
         return run
+    if not key.strip():
+        raise EmptyIdempotencyKey("an empty key would be everybody's")
     owner = request.headers.get("authorization", "")
     fingerprint = hashlib.blake2b(await request.body()).digest()
 
@@ -105,9 +132,7 @@ async def once(request: Request, answered: IdempotencyCache, run: Run) -> Run:
     return run_once
 
 
-async def unless_disconnected(
-    request: Request, work: Coroutine[Any, Any, list[Score]]
-) -> list[Score] | None:
+async def unless_disconnected(request: Request, work: Awaitable[T]) -> T | None:
     """The result of `work`, which is cancelled if the client leaves first: then None."""
     scoring = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(disconnection(request))

@@ -19,12 +19,15 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 
+LINUX = sys.platform == "linux"
+"""Elsewhere no programs are run."""
+
 READY = "Assay is ready at "
 
 
 @contextlib.contextmanager
 def in_process(**settings: Any) -> Iterator[TestClient]:
-    app = create_app(Settings(**{"cpu_workers": 1, **settings}))
+    app = create_app(Settings(**{"cpu_workers": 1, "sandbox_workers": 0, **settings}))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -46,7 +49,12 @@ def served(*arguments: str, **environment: str) -> Iterator[Served]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "ASSAY_CPU_WORKERS": "1", **environment},
+            env={
+                **os.environ,
+                "ASSAY_CPU_WORKERS": "1",
+                "ASSAY_SANDBOX_WORKERS": "0",
+                **environment,
+            },
         )
         try:
             assert process.stdout is not None
@@ -60,7 +68,7 @@ def served(*arguments: str, **environment: str) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[TestClient]:
-    with in_process() as client:
+    with in_process(sandbox_workers=1 if LINUX else 0) as client:
         yield client
 
 

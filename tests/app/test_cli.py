@@ -28,7 +28,7 @@ def test_a_file_is_scored_in_order(tmp_path: Path) -> None:
     done = assay("score", str(source), "--scorer", "string_reversal", "--output", str(target))
     assert done.returncode == 0, done.stderr
     scores = [json.loads(line) for line in target.read_text().splitlines()]
-    assert [(score["id"], score["reward"]) for score in scores] == [("1", 1.0), ("mine", 0.0)]
+    assert [(score["id"], score["reward"]) for score in scores] == [("0", 1.0), ("mine", 0.0)]
     assert "correct" in done.stderr
     assert "50.0%" in done.stderr
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from tests.app.conftest import in_process, reversal, score
+from tests.app.conftest import LINUX, in_process, reversal, score
 
 
 def test_every_scorers_example_scores_the_maximum(client: TestClient) -> None:
     scorers = client.get("/v1/scorers").json()["scorers"]
     assert scorers
     for scorer in scorers:
+        if scorer["lane"] == "sandbox" and not LINUX:
+            continue
         (given,) = score(client, scorer["example"]).json()["scores"]
         assert given["reward"] == scorer["reward_range"][1], scorer["name"]
         assert given["scorer"]["name"] == scorer["name"]

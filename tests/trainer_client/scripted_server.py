@@ -92,8 +92,12 @@ class ScriptedServer:
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            self.stop_soon()
         self._thread.join()
+
+    def stop_soon(self) -> None:
+        """Ends the server, without waiting: an act may say so, too."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _run(self, listening: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()

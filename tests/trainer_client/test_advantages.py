@@ -1,9 +1,10 @@
-"""Advantages by table: rewards in, advantages out."""
+"""Advantages: by hand for small groups, and by their defining properties for any."""
 
 from __future__ import annotations
 
-import math
-from statistics import stdev
+from itertools import pairwise
+from math import sqrt
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,59 +12,91 @@ from hypothesis import strategies as st
 
 from trainer_client.advantages import EPSILON, Estimator, advantages, has_spread
 
-HALF = 0.5 / (stdev([1.0, 0.0]) + EPSILON)
+E = EPSILON
+ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 
-TABLE: list[tuple[str, Estimator, list[float | None], list[float]]] = [
-    ("mean and sample deviation", "grpo", [1.0, 0.0], [HALF, -HALF]),
-    ("the mean alone", "dr_grpo", [1.0, 0.0, 0.0, 1.0], [0.5, -0.5, -0.5, 0.5]),
-    ("against the mean of the others", "rloo", [3.0, 0.0, 0.0], [3.0, -1.5, -1.5]),
-    ("a group without spread", "grpo", [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]),
-    ("a group without spread, of zeros", "rloo", [0.0, 0.0], [0.0, 0.0]),
-    ("an unscored completion is not a zero", "dr_grpo", [1.0, None, 1.0], [0.0, 0.0, 0.0]),
-    ("it is left out of the mean", "dr_grpo", [1.0, None, 0.0], [0.5, 0.0, -0.5]),
-    ("and of the deviation", "grpo", [1.0, None, 0.0], [HALF, 0.0, -HALF]),
-    ("and of the others", "rloo", [1.0, None, 0.0], [1.0, 0.0, -1.0]),
-    ("only one was scored", "grpo", [None, 1.0, None], [0.0, 0.0, 0.0]),
-    ("none was scored", "grpo", [None, None], [0.0, 0.0]),
-    ("a single completion", "grpo", [1.0], [0.0]),
+CASES: list[tuple[Estimator, list[float | None], list[float]]] = [
+    # One right of four: mean 1/4, sample deviation 1/2.
+    ("grpo", [1, 0, 0, 0], [0.75 / (0.5 + E)] + [-0.25 / (0.5 + E)] * 3),
+    ("dr_grpo", [1, 0, 0, 0], [0.75, -0.25, -0.25, -0.25]),
+    ("rloo", [1, 0, 0, 0], [1, -1 / 3, -1 / 3, -1 / 3]),
+    # Partial credit: mean 0.5, sample deviation 0.5.
+    ("grpo", [0, 0.5, 1], [-0.5 / (0.5 + E), 0, 0.5 / (0.5 + E)]),
+    ("dr_grpo", [0, 0.5, 1], [-0.5, 0, 0.5]),
+    ("rloo", [0, 0.5, 1], [-0.75, 0, 0.75]),
+    # Unscored ones are in neither the mean, nor the deviation, nor the number of others.
+    ("grpo", [1, None, 0], [0.5 / (sqrt(0.5) + E), 0, -0.5 / (sqrt(0.5) + E)]),
+    ("dr_grpo", [None, 1, None, 0], [0, 0.5, 0, -0.5]),
+    ("rloo", [1, None, 0], [1, 0, -1]),
+    # Rewards below zero.
+    ("dr_grpo", [-1, -3], [1, -1]),
+    ("rloo", [-1, -3], [2, -2]),
 ]
 
 
-@pytest.mark.parametrize(
-    ("estimator", "rewards", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
-)
-def test_advantages_are_those_of_the_table(
+@pytest.mark.parametrize(("estimator", "rewards", "expected"), CASES)
+def test_advantages_by_hand(
     estimator: Estimator, rewards: list[float | None], expected: list[float]
 ) -> None:
-    assert advantages(rewards, estimator) == pytest.approx(expected)
+    assert advantages(rewards, estimator) == pytest.approx(expected, abs=1e-12)
 
 
-REWARDS = st.lists(st.none() | st.floats(-10, 10), min_size=1, max_size=16)
-ESTIMATORS = st.sampled_from(["grpo", "dr_grpo", "rloo"])
-
-
-@given(rewards=REWARDS, estimator=ESTIMATORS)
-def test_advantages_sum_to_zero_and_are_zero_where_nothing_was_scored(
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(
+    "rewards",
+    [[], [1.0], [None], [None, None], [0.3, 0.3, 0.3], [None, 0.7, None], [0.0, -0.0]],
+    ids=str,
+)
+def test_a_group_without_spread_teaches_nothing(
     rewards: list[float | None], estimator: Estimator
 ) -> None:
-    found = advantages(rewards, estimator)
-    assert len(found) == len(rewards)
-    assert all(map(math.isfinite, found))
-    assert math.fsum(found) == pytest.approx(0, abs=1e-6)
-    assert all(a == 0 for a, reward in zip(found, rewards, strict=True) if reward is None)
+    assert not has_spread(rewards)
+    assert advantages(rewards, estimator) == [0.0] * len(rewards)
 
 
-@given(rewards=REWARDS, estimator=ESTIMATORS)
-def test_unscored_completions_change_nothing_for_their_neighbours(
+def test_nearly_equal_rewards_are_not_blown_up_to_unit_deviation() -> None:
+    assert max(advantages([0.5, 0.5 + 1e-6], "grpo")) < 0.01
+
+
+rewards_of_groups = st.lists(
+    st.none() | st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=1, max_size=12
+)
+estimators = st.sampled_from(ESTIMATORS)
+
+
+@given(rewards_of_groups, estimators)
+def test_the_scored_ones_have_mean_zero_and_the_others_are_zero(
     rewards: list[float | None], estimator: Estimator
 ) -> None:
+    values = advantages(rewards, estimator)
+    assert len(values) == len(rewards)
+    assert sum(values) == pytest.approx(0, abs=1e-8)
+    assert all(v == 0 for v, reward in zip(values, rewards, strict=True) if reward is None)
+
+
+@given(rewards_of_groups, estimators)
+def test_the_scored_ones_are_compared_as_if_the_others_had_not_been(
+    rewards: list[float | None], estimator: Estimator
+) -> None:
+    values = advantages(rewards, estimator)
     scored = [reward for reward in rewards if reward is not None]
-    kept = [
-        a for a, r in zip(advantages(rewards, estimator), rewards, strict=True) if r is not None
-    ]
-    assert kept == advantages(scored, estimator)
+    kept = [v for v, reward in zip(values, rewards, strict=True) if reward is not None]
+    assert kept == pytest.approx(advantages(scored, estimator))
 
 
-def test_equal_rewards_have_no_spread_however_many_are_missing() -> None:
-    assert not has_spread([0.5, None, 0.5])
-    assert has_spread([0.5, None, 0.25])
+@given(rewards_of_groups, estimators)
+def test_of_two_completions_the_better_one_has_the_greater_advantage(
+    rewards: list[float | None], estimator: Estimator
+) -> None:
+    values = advantages(rewards, estimator)
+    pairs = sorted(
+        (reward, v) for reward, v in zip(rewards, values, strict=True) if reward is not None
+    )
+    for (worse, low), (better, high) in pairwise(pairs):
+        assert low < high if worse < better else low == high
+
+
+@given(st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=2, max_size=12))
+def test_rloo_compares_each_reward_with_the_mean_of_the_others(rewards: list[float]) -> None:
+    expected = [reward - (sum(rewards) - reward) / (len(rewards) - 1) for reward in rewards]
+    assert advantages(list(rewards), "rloo") == pytest.approx(expected, abs=1e-8)

@@ -1,193 +1,220 @@
-"""Generated texts and problems from files: the same again, and never held-out ones."""
+"""Problems: what is trained on, what is held out, and what files may hold."""
 
 from __future__ import annotations
 
 import json
-from itertools import islice
+import random
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer_client.config import Config, ConfigError, load_config
-from trainer_client.data import Listed, Texts, problems_of, shuffled, trained
-from trainer_client.policy import CHARACTERS
-from trainer_client.sft import careless_reversal, pools
+from trainer_client.data import (
+    LONGER_BY,
+    Listed,
+    Problem,
+    Texts,
+    nonsense,
+    problems_of,
+    read_jsonl,
+    read_problems,
+    shuffled,
+    stream,
+    trained,
+)
 from trainer_client.words import COMMON, UNSEEN
 
-CONFIG = Config()
-TEXTS = Texts.of(CONFIG)
+
+def letters(text: str) -> str:
+    """`text` without case, spaces and punctuation."""
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
-def references(split: str) -> list[str]:
-    return [problem.reference for problem in TEXTS.splits()[split]]
+def words(text: str) -> set[str]:
+    return {letters(word) for word in text.split()} - {""}
 
 
-def training_texts(steps: int = 60) -> set[str]:
-    drawn = {problem.reference for step in range(steps) for problem in TEXTS.batch(step, 64)}
-    for step in range(4):
-        drawn |= set(TEXTS.texts("demonstrations", step, 400, gibberish=0.3))
-    return drawn
+def texts_with(seed: int = 0, **data: Any) -> Texts:
+    return Texts.of(Config.model_validate({"seed": seed, "data": data}))
 
 
-def test_the_words_of_the_harder_splits_are_not_those_of_training() -> None:
-    assert not {word.casefold() for word in COMMON} & {word.casefold() for word in UNSEEN}
+def references(problems: Sequence[Problem]) -> list[str]:
+    return [problem.reference for problem in problems]
+
+
+# --- generated texts --------------------------------------------------------------------
 
 
 def test_training_and_held_out_texts_differ_in_more_than_case_and_punctuation() -> None:
-    def letters(text: str) -> str:
-        return "".join(filter(str.isalnum, text.casefold()))
+    texts = texts_with(held_out_size=2000)
+    seen = {letters(t) for step in range(60) for t in texts.texts("train", step, 64)}
+    seen |= {letters(t) for t in texts.texts("demonstrations", 0, 3000, gibberish=0.3)}
+    assert len(seen) > 3000
+    for name, problems in texts.splits().items():
+        assert not seen & {letters(text) for text in references(problems)}, name
 
-    held_out = {letters(text) for split in TEXTS.splits() for text in references(split)}
-    assert not held_out & {letters(text) for text in training_texts()}
 
-
-@given(text=st.text())
-def test_which_side_a_text_is_on_ignores_case_and_punctuation(text: str) -> None:
-    # Casefolding is not the inverse of upper-casing everywhere, but in ASCII it is.
-    text = text.encode("ascii", "ignore").decode()
-    assert trained(text) == trained(f"  {text.upper()}!?") == trained(text.lower())
+@given(st.text(max_size=20))
+def test_case_spaces_and_punctuation_do_not_move_a_text_to_the_other_side(text: str) -> None:
+    assert trained(text) == trained(f" {text.casefold()}!? ") == trained(letters(text))
 
 
 def test_about_one_text_in_eight_is_held_out() -> None:
-    held_out = sum(not trained(str(number)) for number in range(8000))
-    assert 900 < held_out < 1100
+    texts = stream(random.Random(0), COMMON, (8, 20))
+    held_out = sum(not trained(next(texts)) for _ in range(4000))
+    assert 0.10 < held_out / 4000 < 0.15
 
 
-def test_each_split_has_its_lengths_and_no_text_twice() -> None:
-    bounds = {"held_out": (4, 20), "harder": (12, 20), "longer": (21, 28)}
-    for split, (shortest, longest) in bounds.items():
-        texts = references(split)
-        assert len(set(texts)) == len(texts) == CONFIG.data.held_out_size
-        assert min(map(len, texts)) >= shortest
-        assert max(map(len, texts)) <= longest
+def test_the_harder_splits_use_no_word_of_training() -> None:
+    assert not set(map(letters, COMMON)) & set(map(letters, UNSEEN))
+    for name in ("harder", "longer"):
+        for text in references(texts_with().splits()[name]):
+            used = {word for word in words(text) if not word.isdigit()}
+            assert used <= {letters(word) for word in UNSEEN}, text
 
 
-def test_texts_have_case_digits_and_punctuation_and_no_space_at_their_ends() -> None:
-    texts = references("held_out")
-    joined = "".join(texts)
-    for kind in (str.isupper, str.islower, str.isdigit):
-        assert sum(map(kind, joined)) > 50
-    assert all(joined.count(mark) > 10 for mark in ".,!?")
-    assert all(text == text.strip() for text in texts)
-    assert set(joined) <= set(CHARACTERS)
+def test_every_split_keeps_to_its_lengths_and_repeats_nothing() -> None:
+    splits = texts_with(shortest=5, longest=20, held_out_size=300).splits()
+    assert list(splits) == ["held_out", "harder", "longer"]
+    bounds = {"held_out": (5, 20), "harder": (13, 20), "longer": (21, 20 + LONGER_BY)}
+    for name, (shortest, longest) in bounds.items():
+        texts = references(splits[name])
+        assert len(set(texts)) == 300
+        assert all(shortest <= len(text) <= longest for text in texts), name
 
 
-def test_a_step_has_the_same_problems_every_time_and_others_than_its_neighbours() -> None:
-    assert TEXTS.batch(7, 32) == Texts.of(CONFIG).batch(7, 32)
-    assert TEXTS.batch(7, 32) != TEXTS.batch(8, 32)
-    assert TEXTS.batch(7, 32) != Texts.of(load_config(None, ["seed=1"])).batch(7, 32)
+def test_the_splits_are_the_same_for_every_seed() -> None:
+    assert texts_with(seed=0).splits() == texts_with(seed=1).splits()
 
 
-def test_held_out_texts_are_the_same_for_every_seed() -> None:
-    assert TEXTS.splits() == Texts.of(load_config(None, ["seed=1"])).splits()
+def test_a_batch_depends_on_seed_purpose_and_step_alone() -> None:
+    texts = texts_with(seed=3)
+    texts.batch(0, 8)
+    assert texts.batch(5, 8) == texts_with(seed=3).batch(5, 8)
+    others = [texts.batch(6, 8), texts_with(seed=4).batch(5, 8)]
+    assert all(other != texts.batch(5, 8) for other in others)
+    assert texts.texts("demonstrations", 5, 8) != texts.texts("train", 5, 8)
 
 
-def test_a_template_goes_around_the_text_and_the_reference_stays_bare() -> None:
-    [problem] = Texts.of(load_config(None, ["data.template=Reverse: {text}"])).batch(0, 1)
-    assert problem.prompt == f"Reverse: {problem.reference}"
+def test_a_problem_asks_by_the_template_and_its_reference_is_the_text() -> None:
+    problems = texts_with(template="Reverse: {text}").batch(0, 4)
+    assert [p.prompt for p in problems] == [f"Reverse: {p.reference}" for p in problems]
 
 
-# --- demonstrations ---------------------------------------------------------------------
+def test_training_texts_keep_to_their_lengths_with_and_without_gibberish() -> None:
+    texts = texts_with(shortest=4, longest=9)
+    for gibberish in (0.0, 0.5, 1.0):
+        lengths = Counter(map(len, texts.texts("train", 0, 400, gibberish)))
+        assert set(lengths) == set(range(4, 10))
 
 
-def test_demonstrations_are_right_as_often_as_the_configuration_says() -> None:
-    pairs = [pair for pool in islice(pools(CONFIG), 6) for pair in pool]
-    long = [(text, shown) for text, shown in pairs if len(text) >= CONFIG.sft.long_from]
-    short = [(text, shown) for text, shown in pairs if len(text) < CONFIG.sft.long_from]
-    for some, careless in ((short, CONFIG.sft.careless), (long, CONFIG.sft.careless_long)):
-        right = sum(shown == text[::-1] for text, shown in some) / len(some)
-        assert right == pytest.approx(1 - careless - CONFIG.sft.typos, abs=0.07)
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_nonsense_is_exactly_as_long_as_asked(seed: int, length: int) -> None:
+    text = nonsense(random.Random(seed), length)
+    assert len(text) == length
+    assert text.isascii()
+    assert text.isprintable()
 
 
-def test_demonstrators_who_take_care_make_no_mistakes() -> None:
-    careful = load_config(None, ["sft.careless=0", "sft.careless_long=0", "sft.typos=0"])
-    pool = next(pools(careful))
-    assert all(shown == text[::-1] for text, shown in pool)
+# --- problems from files ----------------------------------------------------------------
 
 
-def test_a_demonstration_is_never_far_from_the_truth() -> None:
-    for text, shown in next(pools(CONFIG)):
-        assert isinstance(text, str)
-        assert abs(len(shown) - len(text)) <= 1 or text[::-1].startswith(shown)
+def written(file: Path, *rows: Any) -> Path:
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return file
 
 
-def test_careless_reversals_are_drawn_from_the_generator_they_are_given() -> None:
-    import random
-
-    drawn = [careless_reversal("hello world", random.Random(5), CONFIG.sft) for _ in range(2)]
-    assert drawn[0] == drawn[1]
+def rows_of(*prompts: str) -> list[dict[str, str]]:
+    return [{"prompt": prompt, "reference": prompt.upper()} for prompt in prompts]
 
 
-# --- files ------------------------------------------------------------------------------
+def config_of(train: Path, held_out: Path) -> Config:
+    return load_config(None, [f'data.train="{train}"', f'data.held_out="{held_out}"'])
 
 
-def write(file: Path, *rows: object) -> str:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(file)
+def test_problems_are_read_one_a_line_and_blank_lines_are_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "problems.jsonl"
+    chat = [{"role": "user", "content": "hé\u2028llo"}]
+    file.write_text(
+        f"{json.dumps({'prompt': 'a', 'reference': 1})}\n\n  \n{json.dumps({'prompt': chat})}"
+    )
+    assert read_problems(file) == [Problem("a", 1), Problem(chat, None)]
 
 
-def listed(folder: Path, train: list[object], held_out: list[object]) -> Config:
-    settings = [
-        f"data.train={write(folder / 'train.jsonl', *train)}",
-        f"data.held_out={write(folder / 'held_out.jsonl', *held_out)}",
-    ]
-    return load_config(None, settings)
-
-
-def test_problems_from_files_come_once_each_before_any_comes_again(tmp_path: Path) -> None:
-    rows: list[object] = [{"prompt": f"p{n}", "reference": n} for n in range(10)]
-    problems = problems_of(listed(tmp_path, rows, [{"prompt": "other"}]))
-    assert isinstance(problems, Listed)
-    epochs = [problems.batch(step, 5) for step in range(4)]
-    for first, second in (epochs[:2], epochs[2:]):
-        assert sorted(problem.reference for problem in first + second) == list(range(10))
-    assert epochs[:2] != epochs[2:]
-    assert problems.batch(3, 5) == epochs[3]
-
-
-def test_a_prompt_that_is_both_trained_on_and_held_out_is_refused(tmp_path: Path) -> None:
-    rows: list[object] = [{"prompt": "a", "reference": 1}, {"prompt": "b", "reference": 2}]
-    with pytest.raises(ConfigError, match=r"1 prompts of .*held_out\.jsonl are also in"):
-        problems_of(listed(tmp_path, rows, [{"prompt": "b", "reference": 2}]))
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, separator: str) -> None:
+    """JSON strings may hold the other characters that Python splits lines at."""
+    file = tmp_path / "problems.jsonl"
+    text = f"one{separator}two"
+    file.write_text(f'{{"prompt": "{text}"}}\r\n', encoding="utf-8")
+    assert read_problems(file) == [Problem(text, None)]
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "complaint"),
     [
-        ("", "is empty"),
-        ('{"prompt": "a"}\n{"prompt": \n', ":2: "),
-        ('["prompt"]\n', r":1: an object with \['prompt'\]"),
-        ('{"reference": 1}\n', r":1: an object with \['prompt'\]"),
+        ('{"prompt": "a"}\n{"prompt": \n', "problems.jsonl:2: "),
+        ('{"prompt": "a"}\n\n["prompt"]\n', r"problems.jsonl:3: an object with \['prompt'\]"),
+        ('{"prompt": "a"}\n{"reference": "b"}\n', r"problems.jsonl:2: an object with"),
+        ('"prompt"\n', "problems.jsonl:1: an object"),
+        ("", "problems.jsonl is empty"),
+        ("\n \n", "problems.jsonl is empty"),
+        (b"\xff\xfe", "problems.jsonl: .*utf-8"),
+        (None, "problems.jsonl: .*No such file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_with_its_line(
-    tmp_path: Path, content: str, message: str
+def test_a_faulty_file_is_named_with_the_line(
+    tmp_path: Path, content: str | bytes | None, complaint: str
 ) -> None:
-    config = listed(tmp_path, [{"prompt": "a"}], [{"prompt": "b"}])
-    Path(config.data.train).write_text(content)
-    with pytest.raises(ConfigError, match=f"train.jsonl.*{message}"):
-        problems_of(config)
+    file = tmp_path / "problems.jsonl"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=complaint):
+        read_jsonl(file, {"prompt"})
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    config = load_config(None, ["data.train=nowhere.jsonl", "data.held_out=nowhere.jsonl"])
-    with pytest.raises(ConfigError, match=r"nowhere\.jsonl"):
-        problems_of(config)
+def test_a_folder_is_no_file_of_problems(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="directory"):
+        read_jsonl(tmp_path, {"prompt"})
 
 
-@given(count=st.integers(1, 9), start=st.integers(0, 40), size=st.integers(1, 25))
-def test_any_stretch_of_the_shuffled_epochs_is_the_same_however_it_is_cut(
-    count: int, start: int, size: int
+def test_a_held_out_prompt_that_is_also_trained_on_is_refused(tmp_path: Path) -> None:
+    train = written(tmp_path / "train.jsonl", *rows_of("a", "b", "c"))
+    held_out = written(tmp_path / "held_out.jsonl", *rows_of("d", "b"))
+    with pytest.raises(ConfigError, match=r"1 prompts of .*held_out.jsonl .* 'b' is one"):
+        problems_of(config_of(train, held_out))
+
+
+def test_listed_problems_are_trained_on_and_held_out(tmp_path: Path) -> None:
+    train = written(tmp_path / "train.jsonl", *rows_of("a", "b", "c"))
+    held_out = written(tmp_path / "held_out.jsonl", *rows_of("d", "e"))
+    problems = problems_of(config_of(train, held_out))
+    assert isinstance(problems, Listed)
+    assert references(problems.splits()["held_out"]) == ["D", "E"]
+    assert sorted(references(problems.batch(0, 3))) == ["A", "B", "C"]
+
+
+@given(
+    items=st.integers(1, 12), sizes=st.lists(st.integers(1, 30), max_size=6), seed=st.integers(0, 9)
+)
+def test_every_item_comes_once_before_any_comes_again(
+    items: int, sizes: list[int], seed: int
 ) -> None:
-    items = list(range(count))
-    whole = shuffled(items, 3, 0, start + size)
-    assert shuffled(items, 3, start, size) == whole[start:]
+    taken: list[int] = []
+    for size in sizes:
+        taken += shuffled(range(items), seed, len(taken), size)
+    assert len(taken) == sum(sizes)
+    for start in range(0, len(taken) - items + 1, items):
+        assert sorted(taken[start : start + items]) == list(range(items))
 
 
-def test_demonstrations_may_come_from_a_file(tmp_path: Path) -> None:
-    rows = [{"prompt": f"p{n}", "completion": f"c{n}"} for n in range(3)]
-    file = write(tmp_path / "demonstrations.jsonl", *rows)
-    pool = next(pools(load_config(None, [f"data.demonstrations={file}"])))
-    assert set(pool) == {("p0", "c0"), ("p1", "c1"), ("p2", "c2")}
+def test_epochs_are_in_different_orders() -> None:
+    taken = shuffled(range(20), 0, 0, 40)
+    assert taken[:20] != taken[20:]
+    assert taken[:20] != list(range(20))
+    assert taken != shuffled(range(20), 1, 0, 40)

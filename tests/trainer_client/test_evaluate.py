@@ -1,4 +1,4 @@
-"""Measuring a policy: shares of what was scored, and nothing assumed of the rest."""
+"""Measurements: shares of what was scored, and draws that are the same every time."""
 
 from __future__ import annotations
 
@@ -7,71 +7,72 @@ from typing import Any
 
 import pytest
 
-from tests.trainer_client.tiny import small_run, tiny_policy
+from trainer_client.config import Config, PolicyConfig
 from trainer_client.data import Problem
-from trainer_client.evaluate import any_correct, measure, share_correct
+from trainer_client.evaluate import any_correct, mean, measure, share_correct
+from trainer_client.policy import from_scratch
 from trainer_client.types import Score, ScoreError
 
+UNSCORED = Score(id="0", error=ScoreError("timeout", "too slow", retryable=True))
+RIGHT, WRONG = (
+    Score(id="0", reward=reward, outcome=outcome)
+    for reward, outcome in ((1.0, "correct"), (0.0, "wrong"))
+)
 
-def score(outcome: str | None) -> Score:
-    if outcome is None:
-        return Score(id="0", error=ScoreError("internal", "broken", False))
-    return Score(id="0", reward=float(outcome == "correct"), outcome=outcome)
-
-
-TABLE = [
-    (["correct", "incorrect"], 0.5, 1.0, "one of two"),
-    (["incorrect", "partial"], 0.0, 0.0, "partly right is not right"),
-    (["correct", None], 1.0, 1.0, "a right one is enough to know that one is right"),
-    (["incorrect", None], 0.0, None, "the one that failed might have been right"),
-    ([None, None], None, None, "nothing is known"),
-]
+PROBLEMS = [Problem(text, text[::-1]) for text in ("abc", "d", "Hello!")]
+CONFIG = Config.model_validate({"evaluation": {"samples": 3, "max_new_tokens": 4}})
+POLICY = from_scratch(
+    PolicyConfig(hidden_size=16, layers=2, heads=2, kv_heads=1, head_dim=8, mlp_size=16), seed=0
+)
 
 
-@pytest.mark.parametrize(("outcomes", "share", "any_right"), [row[:3] for row in TABLE],
-                         ids=[row[3] for row in TABLE])  # fmt: skip
-def test_shares_are_over_what_was_scored(
-    outcomes: list[str | None], share: float | None, any_right: float | None
+@pytest.mark.parametrize(
+    ("scores", "shared", "any_of_them"),
+    [
+        ([RIGHT, WRONG], 0.5, 1.0),
+        ([WRONG, WRONG], 0.0, 0.0),
+        ([RIGHT, UNSCORED], 1.0, 1.0),
+        ([WRONG, UNSCORED], 0.0, None),  # the unscored one might have been right
+        ([UNSCORED], None, None),
+    ],
+)
+def test_shares_are_of_what_was_scored(
+    scores: list[Score], shared: float | None, any_of_them: float | None
 ) -> None:
-    scores = [score(outcome) for outcome in outcomes]
-    assert share_correct(scores) == share
-    assert any_correct(scores) == any_right
+    assert share_correct(scores) == shared
+    assert any_correct(scores) == any_of_them
 
 
-def test_every_problem_is_asked_with_its_own_reference() -> None:
-    problems = [Problem(f"p{n}", f"r{n}") for n in range(5)]
-    asked: list[Mapping[str, Any]] = []
-
-    def judge(samples: Sequence[Mapping[str, Any]]) -> list[Score]:
-        asked.extend(samples)
-        return [score("correct" if sample["prompt"] == "p1" else "incorrect") for sample in samples]
-
-    result = measure(tiny_policy(), problems, judge, small_run())
-    assert (result.greedy, result.sampled, result.pass_at_k) == (0.2, 0.2, 0.2)
-    assert len(asked) == 5 + 5 * result.k
-    assert all(sample["reference"][1:] == sample["prompt"][1:] for sample in asked)
-    assert [example["prompt"] for example in result.examples] == [p.prompt for p in problems]
+def test_the_mean_of_nothing_known_is_unknown() -> None:
+    assert mean([]) is None
+    assert mean([None]) is None
+    assert mean([1.0, None, 0.0]) == 0.5
 
 
-def test_a_measurement_comes_out_the_same_again() -> None:
-    problems = [Problem("abc", "abc"), Problem("de", "de")]
+def test_a_measurement_by_hand() -> None:
+    """Of the samples of each problem the first is right, and one problem goes unscored."""
+    asked = list[Sequence[Mapping[str, Any]]]()
 
-    def judge(samples: Sequence[Mapping[str, Any]]) -> list[Score]:
-        return [
-            score("correct" if len(sample["completion"]) % 2 else "incorrect") for sample in samples
-        ]
+    def score(samples: Sequence[Mapping[str, Any]]) -> list[Score]:
+        asked.append(samples)
+        if len(samples) == len(PROBLEMS):
+            return [RIGHT, WRONG, UNSCORED]
+        return [RIGHT, WRONG, WRONG, WRONG, WRONG, WRONG, UNSCORED, UNSCORED, UNSCORED]
 
-    first, again = (measure(tiny_policy(), problems, judge, small_run()) for _ in range(2))
-    assert first == again
+    result = measure(POLICY, PROBLEMS, score, CONFIG)
+    assert [len(samples) for samples in asked] == [3, 9]
+    assert [s["reference"] for s in asked[1]] == [p.reference for p in PROBLEMS for _ in range(3)]
+    assert (result.greedy, result.pass_at_k, result.unscored) == (0.5, 0.5, 4)
+    assert result.sampled == result.reward == pytest.approx(1 / 6)
 
 
-def test_what_could_not_be_scored_is_counted_and_said() -> None:
-    result = measure(
-        tiny_policy(),
-        [Problem("a", "a")],
-        lambda samples: [score(None)] * len(samples),
-        small_run(),
-    )
-    assert result.greedy is None
-    assert result.unscored == 1 + result.k
-    assert str(result) == f"{result.unscored} unscored"
+def test_the_same_policy_is_asked_for_the_same_completions_every_time() -> None:
+    asked = list[list[Mapping[str, Any]]]()
+
+    def score(samples: Sequence[Mapping[str, Any]]) -> list[Score]:
+        asked.append(list(samples))
+        return [WRONG] * len(samples)
+
+    measure(POLICY, PROBLEMS, score, CONFIG)
+    measure(POLICY, PROBLEMS, score, CONFIG)
+    assert asked[:2] == asked[2:]

@@ -1,16 +1,20 @@
-"""Rows with and without repeated prompts: the same numbers, and nothing sees what it must not."""
+"""Packed and plain rows: the same numbers, whichever way the tokens are laid out."""
 
 from __future__ import annotations
 
-import random
+from dataclasses import dataclass
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
+from transformers import PreTrainedModel
 
-from tests.trainer_client.tiny import TokenGroup, tiny_policy
+from tests.trainer_client.tiny_models import PAD, VOCABULARY, log_probs_alone, tiny_model
 from trainer_client.packing import (
     Lay,
+    Layout,
     completion_logits,
     log_probs_of,
     micro_batches,
@@ -19,92 +23,94 @@ from trainer_client.packing import (
     row_length,
 )
 
-PAD = 0
+
+@dataclass(frozen=True)
+class Tokens:
+    prompt_ids: list[int]
+    completion_ids: list[list[int]]
 
 
-def some_groups(count: int = 5, seed: int = 0) -> list[TokenGroup]:
-    """Groups of many shapes; the last has a single completion."""
-    rng = random.Random(seed)
-    groups = [
-        TokenGroup(
-            rng.choices(range(5, 100), k=rng.randint(1, 9)),
-            [rng.choices(range(5, 100), k=rng.randint(1, 7)) for _ in range(rng.randint(2, 5))],
-        )
-        for _ in range(count - 1)
-    ]
-    return [*groups, TokenGroup([7, 8], [[9]])]
+token_lists = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=6)
+groups_of_tokens = st.lists(
+    st.builds(Tokens, token_lists, st.lists(token_lists, min_size=1, max_size=4)),
+    min_size=1,
+    max_size=4,
+)
+
+MODELS = {name: tiny_model(name).double() for name in ("qwen3", "qwen2")}
 
 
-def loss_and_gradients(lay: Lay, groups: list[TokenGroup]) -> tuple[Tensor, Tensor]:
-    """Log-probabilities, and the gradient of a sum that weighs each of them differently."""
-    policy = tiny_policy()
-    policy.model.zero_grad()
-    layout = lay(groups, PAD)
-    values = log_probs_of(completion_logits(policy.model, layout), layout.targets)
-    (values * torch.linspace(-1, 2, len(values))).sum().backward()
-    gradients = [p.grad.flatten() for p in policy.model.parameters() if p.grad is not None]
-    return values.detach(), torch.cat(gradients)
+def read(model: PreTrainedModel, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (tokens,), and the gradient of an uneven sum of them (parameters,)."""
+    logits = completion_logits(model, layout)
+    values = logits.log_softmax(-1)[torch.arange(len(layout.targets)), layout.targets]
+    weights = torch.linspace(-1, 2, len(values), dtype=values.dtype)
+    gradients = torch.autograd.grad((values * weights).sum(), list(model.parameters()))
+    return values.detach(), torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def test_packed_and_plain_rows_give_the_same_log_probs_and_gradients() -> None:
-    values, gradients = loss_and_gradients(packed, some_groups())
-    expected_values, expected_gradients = loss_and_gradients(plain, some_groups())
-    assert (values - expected_values).abs().max() < 1e-4
-    assert (gradients - expected_gradients).abs().max() < 1e-4
-    assert expected_gradients.abs().max() > 1e-2
+@pytest.mark.parametrize("architecture", MODELS)
+@given(groups=groups_of_tokens)
+def test_packed_and_plain_give_the_same_log_probs_and_gradients(
+    architecture: str, groups: list[Tokens]
+) -> None:
+    model = MODELS[architecture]
+    values, gradient = read(model, packed(groups, PAD))
+    expected_values, expected_gradient = read(model, plain(groups, PAD))
+    torch.testing.assert_close(values, expected_values, rtol=0, atol=1e-5)
+    scale = max(1.0, float(expected_gradient.abs().max()))
+    torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5 * scale)
 
 
-@torch.no_grad()
-def test_each_completion_is_read_as_if_it_stood_alone() -> None:
-    policy, groups = tiny_policy(), some_groups()
-    layout = packed(groups, PAD)
-    values = log_probs_of(completion_logits(policy.model, layout), layout.targets).tolist()
-    for group in groups:
-        for ids in group.completion_ids:
-            logits = policy.model(torch.tensor([group.prompt_ids + ids])).logits[0]
-            own = logits[len(group.prompt_ids) - 1 : -1].log_softmax(-1)
-            expected = own.gather(-1, torch.tensor(ids)[:, None])[:, 0].tolist()
-            assert values[: len(ids)] == pytest.approx(expected, abs=1e-4)
-            del values[: len(ids)]
-    assert not values
-
-
-@torch.no_grad()
 @pytest.mark.parametrize("lay", [packed, plain])
-def test_padding_is_never_predicted_nor_seen(lay: Lay) -> None:
-    policy, groups = tiny_policy(), some_groups()
-    with_zeros, with_sevens = lay(groups, 0), lay(groups, 7)
-    assert not torch.equal(with_zeros.input_ids, with_sevens.input_ids)
-    first, second = (completion_logits(policy.model, x) for x in (with_zeros, with_sevens))
-    assert torch.allclose(first, second, atol=1e-6)
+@pytest.mark.parametrize("architecture", MODELS)
+@given(groups=groups_of_tokens)
+def test_every_completion_is_read_as_if_it_were_alone(
+    lay: Lay, architecture: str, groups: list[Tokens]
+) -> None:
+    model, layout = MODELS[architecture], lay(groups, PAD)
+    with torch.no_grad():
+        values = log_probs_of(completion_logits(model, layout), layout.targets)
+    alone = [
+        log_probs_alone(model, group.prompt_ids, ids)
+        for group in groups
+        for ids in group.completion_ids
+    ]
+    torch.testing.assert_close(values, torch.cat(alone).float(), rtol=0, atol=1e-5)
 
 
-def test_the_mask_of_two_completions_after_a_prompt_of_two() -> None:
-    layout = packed([TokenGroup([10, 11], [[20, 21], [30]])], PAD)
-    assert layout.input_ids.tolist() == [[10, 11, 20, 21, 30]]
-    assert layout.position_ids.tolist() == [[0, 1, 2, 3, 2]]
-    assert layout.predictors.tolist() == [1, 2, 1]
-    assert layout.targets.tolist() == [20, 21, 30]
+@given(groups=groups_of_tokens)
+def test_both_list_the_completion_tokens_in_order(groups: list[Tokens]) -> None:
+    tokens = [token for group in groups for ids in group.completion_ids for token in ids]
+    assert packed(groups, PAD).targets.tolist() == tokens
+    assert plain(groups, PAD).targets.tolist() == tokens
+
+
+def test_a_packed_row_by_hand() -> None:
+    layout = packed([Tokens([7, 8], [[3, 4], [5]]), Tokens([9], [[6]])], PAD)
+    assert layout.input_ids.tolist() == [[7, 8, 3, 4, 5], [9, 6, PAD, PAD, PAD]]
+    assert layout.position_ids.tolist() == [[0, 1, 2, 3, 2], [0, 1, 0, 0, 0]]
+    assert layout.predictors.tolist() == [1, 2, 1, 5]
     assert layout.mask is not None
     assert layout.mask[0, 0].int().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],
         [1, 1, 1, 1, 0],
-        [1, 1, 0, 0, 1],
+        [1, 1, 0, 0, 1],  # the second completion does not see the first
     ]
+    assert bool(layout.mask.any(-1).all()), "attention to nothing at all would be NaN"
 
 
-def test_micro_batches_hold_every_group_once_and_stay_within_their_tokens() -> None:
-    groups = some_groups(30)
-    batches = list(micro_batches(groups, 100))
-    held = sorted(id(group) for batch in batches for group in batch)
-    assert held == sorted(map(id, groups))
-    assert len(batches) > 3
+@given(groups=groups_of_tokens, tokens=st.integers(1, 60))
+def test_micro_batches_hold_every_group_once_and_keep_to_their_size(
+    groups: list[Tokens], tokens: int
+) -> None:
+    batches = list(micro_batches(groups, tokens))
+    assert sorted(id(group) for batch in batches for group in batch) == sorted(map(id, groups))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(map(row_length, batch)) <= 100
+        assert len(batch) == 1 or len(batch) * max(map(row_length, batch)) <= tokens
 
 
-def test_a_group_longer_than_a_micro_batch_is_one_of_its_own() -> None:
-    long, short = TokenGroup([5] * 50, [[6] * 60]), TokenGroup([5], [[6]])
-    assert list(micro_batches([long, short], 20)) == [[short], [long]]
+def test_no_groups_make_no_micro_batches() -> None:
+    assert list(micro_batches([], 100)) == []

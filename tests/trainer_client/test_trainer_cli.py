@@ -62,7 +62,7 @@ def test_help_says_what_each_command_does_without_loading_torch(command: str) ->
         (["--set", "grpo.learning_rat=1"], "did you mean 'learning_rate'"),
         (["--config", "nowhere.toml"], "there is no file nowhere.toml"),
         (["--url", "localhost:8000"], "reward.url"),
-        (["--resume", "nowhere"], "there is no file nowhere/config.toml"),
+        (["--resume", "nowhere"], "nowhere holds no run to resume"),
     ],
 )
 def test_a_mistake_ends_with_a_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_characters_are_the_grapheme_clusters_of_the_unicode_library(text: str) 
 
 @given(TEXTS, st.sampled_from(UNITS))
 def test_the_right_answer_is_right_by_every_measure(text: str, unit: Unit) -> None:
+    assume(text.strip())
     assume("<think>" not in reversal(text, unit) and "</think>" not in reversal(text, unit))
     for partial in ("none", "prefix", "position", "edit"):
         scorer = REGISTRY.build({"type": "string_reversal", "unit": unit, "partial": partial})
@@ -63,6 +64,7 @@ def test_the_right_answer_is_right_by_every_measure(text: str, unit: Unit) -> No
 def test_a_wrong_answer_never_earns_everything(
     text: str, answer: str, unit: Unit, partial: str
 ) -> None:
+    assume(text.strip())
     spec = {"type": "string_reversal", "unit": unit, "partial": partial}
     score = REGISTRY.build(spec).attempt(Sample(completion=answer, reference=text))
     assert score.reward is not None

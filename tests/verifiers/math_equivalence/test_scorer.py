@@ -1,0 +1,111 @@
+"""The scorer: what it demands of references, explains, and withstands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.math_hostile import REFERENCE, completions
+from benchmarks.math_rewrites import NEAR_MISSES, REWRITES, pairs
+from verifiers.base import InvalidReference, Sample, Score
+from verifiers.math_equivalence import MathEquivalence
+from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.symbolic import OverBudget, budget
+
+SCORER = MathEquivalence(MathParameters())
+
+
+def score(completion: str, reference: object = "5") -> Score:
+    return SCORER.score_one(
+        Sample.model_validate({"completion": completion, "reference": reference})
+    )
+
+
+def test_details_explain_a_wrong_answer() -> None:
+    result = score("So \\boxed{\\sqrt{26}}", "$5$")
+    assert (result.reward, result.outcome, result.answer) == (0.0, "incorrect", "\\sqrt{26}")
+    assert result.details == {
+        "method": "numeric",
+        "extracted_by": "boxed",
+        "type": "number",
+        "reference_normal": "5",
+        "answer_normal": "\\sqrt{26}",
+        "reason": "different",
+        "witness": {"reference": "5", "answer": "5.09901951359"},
+    }
+
+
+@pytest.mark.parametrize("reference", [float("nan"), float("inf")])
+def test_a_reference_that_is_no_number_is_unusable(reference: float) -> None:
+    with pytest.raises(InvalidReference):
+        SCORER.score_one(Sample.model_construct(completion="5", reference=reference))
+
+
+def test_importing_the_registry_does_not_import_sympy() -> None:
+    program = "import sys, verifiers.registry; sys.exit('sympy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("name", completions())
+def test_a_hostile_completion_earns_nothing(name: str) -> None:
+    result = score(completions()[name], REFERENCE)
+    assert (result.reward, result.outcome) in [
+        (0.0, outcome) for outcome in ("rejected", "incorrect", "no_answer")
+    ] or name == "difference of towers"
+
+
+@pytest.mark.parametrize("name", completions())
+def test_a_hostile_reference_is_used_or_refused(name: str) -> None:
+    result = SCORER.attempt(Sample(completion="\\boxed{42}", reference=completions()[name]))
+    assert result.error is None or result.error.code == "invalid_reference"
+
+
+@given(st.text(max_size=400), st.text(max_size=60))
+def test_arbitrary_completions_and_references_are_scored_or_refused(
+    completion: str, reference: str
+) -> None:
+    result = SCORER.attempt(Sample(completion=completion, reference=reference))
+    assert result.error is None or result.error.code == "invalid_reference"
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_a_usable_reference_in_a_box_is_right(reference: str) -> None:
+    result = SCORER.attempt(Sample(completion=f"\\boxed{{{reference}}}", reference=reference))
+    balanced = reference.count("{") == reference.count("}") == reference.count("\\") == 0
+    if balanced and result.error is None and "boxed" not in reference and "<" not in reference:
+        assert result.reward == 1.0 or result.outcome == "no_answer"
+
+
+def test_sympy_is_stopped_when_its_budget_is_spent() -> None:
+    def forever() -> None:
+        while True:
+            len("")
+
+    profiler = sys.getprofile()
+    with pytest.raises(OverBudget), budget(10_000):
+        forever()
+    assert sys.getprofile() is profiler
+
+
+GOLDS = [
+    "\\frac{3}{4}", "72", "1234", "2.5", "-7", "\\frac{17}{5}", "3\\sqrt{2}", "(3,-1)", "[2,5)",
+    "x^2+3x-4", "1,-2", "\\text{Evelyn}", "\\begin{pmatrix}2\\\\3\\end{pmatrix}", "3+4i", "2x+y",
+    "\\frac{\\sqrt{7}}{12}", "4\\pi", "60^\\circ", "(-\\infty,3)\\cup(7,\\infty)",
+]  # fmt: skip
+
+
+def test_rewrites_are_accepted_and_near_misses_are_not() -> None:
+    generated = list(pairs(GOLDS, seed=1))
+    wrong = [
+        pair
+        for pair in generated
+        if (score(pair.completion, pair.reference).reward == 1.0) != pair.correct
+    ]
+    assert wrong == []
+    kinds = {pair.kind for pair in generated}
+    assert len(kinds & set(REWRITES)) >= 12
+    assert len(kinds & set(NEAR_MISSES)) >= 8

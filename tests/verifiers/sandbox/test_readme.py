@@ -1,0 +1,33 @@
+"""The sandbox's README promises nothing without a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.verifiers.code_execution.programs import FOLDER, listed
+from verifiers.sandbox import probe
+
+README = (Path(probe.__file__).parent / "README.md").read_text()
+COVERED = README.partition("## Covered")[2].partition("## Not covered")[0]
+
+
+def test_the_deeds_that_it_names_are_among_the_programs() -> None:
+    names = [program.name for program in listed("deeds")]
+    rows = re.findall(r"deeds: (.+?) \|", COVERED)
+    named = [name for row in rows for name in re.split(r", | … ", row)]
+    assert len(named) > 20
+    assert set(named) <= set(names)
+
+
+def test_the_files_that_it_names_exist() -> None:
+    package = Path(probe.__file__).parent
+    for name in re.findall(r"`(\w+\.py)`", README.partition("## Covered")[0]):
+        assert (package / name).exists(), name
+    for name in re.findall(r"`(\w+\.md)`", COVERED):
+        assert (FOLDER / name).exists(), name
+
+
+def test_the_mandatory_layers_are_in_its_table() -> None:
+    for layer in probe.MANDATORY:
+        assert layer.lower() in README.lower()

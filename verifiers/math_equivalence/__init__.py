@@ -1,0 +1,18 @@
+"""The math verifier: is the completion's final answer mathematically the reference?
+
+extraction                              where the answer is
+normal_form, rationals                  one spelling; numbers as written
+lexer, cursor, atoms, brackets, parser  LaTeX and plain text to `expression`
+answers, units, words, reading          lists, labels, units and text around it
+values, functions, evaluate             exact and high-precision arithmetic, bounded
+identity, scalars                       equality of values, and the policies on them
+preparation, structures, members,       equality of lists, tuples, sets, intervals,
+labels, equations, regions, families    equations, inequalities, parametric solutions
+symbolic                                SymPy, on demand and under a budget
+comparison                              the tiers in order
+reference, policy, limits, scorer       the scorer `math`
+"""
+
+from verifiers.math_equivalence.scorer import MathEquivalence
+
+__all__ = ["MathEquivalence"]

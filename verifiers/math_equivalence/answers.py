@@ -1,0 +1,293 @@
+r"""Reads a whole answer: lists, conditions, labels and units around the expressions.
+
+    answer    := [label] list [("for" | "where" | "if" …) list]
+    list      := item (("," | ";" | "and" | "or") item)*
+    item      := relation [unit]
+
+What cannot be read is `Words`, which are compared as text.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from verifiers.math_equivalence.expression import (
+    Call,
+    Conditional,
+    Listing,
+    NamedSet,
+    Node,
+    Number,
+    Quantity,
+    Relation,
+    Words,
+)  # fmt: skip
+from verifiers.math_equivalence.lexer import Token, UnreadableError, is_product_of_letters, tokenize
+from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
+from verifiers.math_equivalence.parser import parse
+from verifiers.math_equivalence.rationals import read_number, simplified
+from verifiers.math_equivalence.units import SINGLE_LETTERS, read_unit
+
+CONDITIONS: Final = frozenset("for where with if when for all for any for every for some".split())
+JOINTS: Final = {"and": "and", "or": "or", "land": "and", "lor": "or"}
+HEDGES: Final = frozenset(
+    "approximately about roughly exactly around approx equals the answer is only".split()
+)
+ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
+DENIALS: Final = frozenset("not never no wrong incorrect false except but".split())
+MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
+                      "million": "1000000", "billion": "1000000000",
+                      "trillion": "1000000000000", "百": "100", "千": "1000",
+                      "万": "10000", "亿": "100000000"}  # fmt: skip
+MAX_LABEL_WORDS: Final = 4
+MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
+                "percent": "percent", "per cent": "percent"}  # fmt: skip
+OPENING: Final = frozenset(["(", "[", "{", "langle"])
+CLOSING: Final = frozenset([")", "]", "}", "rangle"])
+
+
+def read_answer(cleaned: str, *, thousands: bool = True) -> Node:
+    """The answer that `cleaned` states.
+
+    Raises:
+        TooLargeError: beyond a limit.
+    """
+    try:
+        tokens = without_label(tokenize(cleaned, thousands=thousands))
+        return conditional(tokens) if tokens else Words(cleaned)
+    except UnreadableError:
+        return Words(cleaned)
+
+
+def conditional(tokens: list[Token]) -> Node:
+    """A list, and the condition that it holds under."""
+    for index, (token, depth) in enumerate(with_depth(tokens)):
+        if depth == 0 and index and opens_condition(token):
+            statement = listing(trailing_comma(tokens[:index]))
+            keyword = token.value.split()[0].strip(",")
+            return Conditional(statement, condition_of(tokens[index:]), keyword)
+    return membership_condition(listing(tokens))
+
+
+def opens_condition(token: Token) -> bool:
+    words = token.value.split() if token.kind == "text" else []
+    return bool(words) and words[0].strip(",") in CONDITIONS
+
+
+def condition_of(tokens: list[Token]) -> Node:
+    """What follows "for" or "where"; as words where it is no mathematics."""
+    words = Words(" ".join(token.value for token in tokens))
+    if "integer" in words.text:
+        return words
+    try:
+        return listing(tokens[1:]) if len(tokens) > 1 else words
+    except UnreadableError:
+        return words
+
+
+def trailing_comma(tokens: list[Token]) -> list[Token]:
+    return tokens[:-1] if tokens and tokens[-1].value == "," else tokens
+
+
+def membership_condition(node: Node) -> Node:
+    """`x = kπ, k ∈ Z`: the last member declares what k is."""
+    if isinstance(node, Listing) and len(node.items) > 1:
+        last = node.items[-1]
+        if (
+            isinstance(last, Relation)
+            and last.signs == ("in",)
+            and isinstance(last.operands[1], NamedSet)
+        ):
+            rest = node.items[:-1]
+            statement = rest[0] if len(rest) == 1 else Listing(rest, node.joint)
+            return Conditional(statement, last)
+    return node
+
+
+def with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
+    """Every token with the number of brackets open around it."""
+    depth = 0
+    result = []
+    for token in tokens:
+        opens = token.kind == "begin" or (token.kind in ("op", "cmd") and token.value in OPENING)
+        closes = token.kind == "end" or (token.kind in ("op", "cmd") and token.value in CLOSING)
+        depth -= closes
+        result.append((token, depth))
+        depth += opens
+    return result
+
+
+def listing(tokens: list[Token]) -> Node:
+    """Items between separators outside of brackets."""
+    joints = [token for token in tokens if token.value.strip() not in ("and", ",")]
+    if len(joints) < len(tokens) and (compound := compound_quantity(joints)):
+        return compound
+    parts: list[list[Token]] = [[]]
+    joint = ","
+    for token, depth in with_depth(tokens):
+        separator = separator_of(token) if depth == 0 else None
+        if separator is None:
+            parts[-1].append(token)
+            continue
+        if separator != ",":
+            joint = separator
+        if parts[-1]:
+            parts.append([])
+        if len(parts) > MAX_ITEMS:
+            raise TooLargeError("too many members")
+    items = tuple(item(part) for part in parts if part)
+    if not items:
+        raise UnreadableError("nothing between separators")
+    return items[0] if len(items) == 1 else Listing(items, joint)  # type: ignore[arg-type]
+
+
+def separator_of(token: Token) -> str | None:
+    if token.kind == "op":
+        return "," if token.value in (",", ";") else None
+    if token.kind == "text":
+        return JOINTS.get(token.value.strip(" ,"), "," if not token.value.strip(" ,;") else None)
+    if token.kind == "row":
+        return ","
+    return JOINTS.get(token.value) if token.kind == "cmd" else None
+
+
+def item(tokens: list[Token]) -> Node:
+    """One relation or structure, with its label and unit."""
+    if label := label_length(tokens):
+        name = Words(" ".join(token.value for token in tokens[:label]).strip(" :="))
+        return Relation((name, item(tokens[label + 1 :])), ("=",))
+    if not tokens:
+        raise UnreadableError("nothing where a value is due")
+    if tokens[0].kind == "cmd" and tokens[0].value == "$":
+        return Quantity(item(tokens[1:]), "dollar")
+    if compound := compound_quantity(tokens):
+        return compound
+    tokens = multiplied(tokens)
+    start = unit_start(tokens)
+    unit = "" if start is None else unit_text(tokens[start:])
+    if start is None or (read_unit(unit) is None and unit not in MARKS):
+        return parse(tokens)
+    value = parse(tokens[:start])
+    return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def multiplied(tokens: list[Token]) -> list[Token]:
+    """`1.5 million` as 1.5 * 1000000."""
+    for index, token in enumerate(tokens[1:3], start=1):
+        size = MULTIPLIERS.get(token.value.strip()) if token.kind in ("text", "word") else None
+        if size and tokens[index - 1].kind == "num":
+            factor = [Token("op", "*", False), Token("num", size, False)]
+            return [*tokens[:index], *factor, *tokens[index + 1 :]]
+    return tokens
+
+
+def compound_quantity(tokens: list[Token]) -> Node | None:
+    """`2 hours 30 minutes` and `5 ft 6 in`, in the smaller unit."""
+    if not 4 <= len(tokens) <= 9 or tokens[0].kind != "num":
+        return None
+    total, last = Fraction(0), None
+    for index in range(0, len(tokens) - 1, 2):
+        number, name = tokens[index : index + 2]
+        literal = read_number(number.value) if number.kind == "num" else None
+        unit = (
+            read_unit(name.value.strip()) if name.kind in ("text", "word", "sym", "func") else None
+        )
+        if literal is None or unit is None or unit.nouns or not unit.dimensions:
+            return None
+        if last is not None and (last.dimensions != unit.dimensions or last.factor <= unit.factor):
+            return None
+        total, last = total + literal.value * unit.factor, unit
+    if last is None or len(tokens) % 2:
+        return None
+    return Quantity(Number(simplified(total / last.factor)), tokens[-1].value.strip())
+
+
+def label_length(tokens: list[Token]) -> int:
+    """How many words stand before the first "=" or ":", if nothing else does."""
+    if any(token.value.strip().lower() in DENIALS for token in tokens[:MAX_LABEL_WORDS]):
+        return 0
+    for index, token in enumerate(tokens[: MAX_LABEL_WORDS + 1]):
+        if token.kind == "op" and token.value in ("=", ":"):
+            return index if index + 1 < len(tokens) and is_prose(tokens[0]) else 0
+        if token.kind not in ("text", "word"):
+            return 0
+    return 0
+
+
+def with_unit(value: Node, unit: str) -> Node:
+    """The unit belongs to the right-hand side of `x = 5 cm`."""
+    if isinstance(value, Relation):
+        *rest, last = value.operands
+        return Relation((*rest, Quantity(last, unit)), value.signs)
+    return Quantity(value, unit)
+
+
+def unit_start(tokens: list[Token]) -> int | None:
+    """Where the unit at the end begins, if there is one."""
+    start = None
+    for index in range(len(tokens) - 1, 0, -1):
+        token = tokens[index]
+        if not may_be_in_unit(token):
+            break
+        if begins_unit(token, tokens[index - 1]):
+            start = index
+    return start
+
+
+def may_be_in_unit(token: Token) -> bool:
+    if token.kind in ("text", "word", "num"):
+        return token.value.strip() not in CONDITIONS
+    if token.kind == "func":
+        return token.value == "min"
+    if token.kind == "sym":
+        return token.value in SINGLE_LETTERS or token.value in ("mu", "Omega")
+    if token.kind == "op":
+        return token.value in ("/", "^", "{", "}", "*", "-", "(", ")")
+    return token.kind == "cmd" and token.value in ("circ",)
+
+
+def begins_unit(token: Token, before: Token) -> bool:
+    if before.kind == "op" and before.value not in ENDS_VALUE:
+        return False
+    if token.kind == "op" and token.value == "^":
+        return False
+    if token.kind == "text":
+        return len(token.value.strip()) > 1 or before.kind in ("num", "op", "const")
+    if token.kind == "word":
+        return before.kind in ("num", "op", "const", "cmd", "sym") and (
+            token.spaced or not token.value.isascii() or read_known(token.value)
+        )
+    return token.kind in ("sym", "func") and token.spaced and before.kind == "num"
+
+
+def read_known(word: str) -> bool:
+    """A word that is a unit, not a noun: 5cm."""
+    unit = read_unit(word)
+    return unit is not None and not unit.nouns
+
+
+def unit_text(tokens: list[Token]) -> str:
+    return " ".join(token.value.strip() for token in tokens).replace(" ^ ", "^").strip()
+
+
+def without_label(tokens: list[Token]) -> list[Token]:
+    """Without "Area =", "Answer:", "approximately" and the like at the start."""
+    while tokens and tokens[0].kind in ("text", "word"):
+        words = tokens[0].value.strip(" :=,").lower().split()
+        if words and all(word in HEDGES for word in words):
+            tokens = tokens[1:]
+            continue
+        if len(words) > 1 and tokens[0].value.rstrip().endswith((":", "=")):
+            return tokens[1:]
+        break
+    if tokens and tokens[0].kind in ("op", "cmd") and tokens[0].value in ("=", "approx", ":"):
+        return tokens[1:]
+    return tokens
+
+
+def is_prose(token: Token) -> bool:
+    """A label such as "Area" or "Amy", not a product such as `xy` or `AB`."""
+    word = token.value
+    named = len(word) > 2 and word[0].isupper() and word[1:].islower()
+    return token.kind == "text" or named or not is_product_of_letters(word)

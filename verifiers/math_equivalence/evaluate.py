@@ -1,0 +1,204 @@
+"""The value of an expression at a point: exact where it is rational, else to many digits.
+
+Exact values are `int` and `Fraction`, others mpmath's real and complex numbers in a
+context of our own. Sizes are checked before anything is computed. mpmath keeps constants
+in module state that threads would race for, so `numerics` is a lock that whoever
+evaluates holds.
+
+Conventions: roots and fractional powers of negative numbers are real where the degree is
+odd, otherwise principal; 0^0 is 1; `\\log` without a base takes `log_base`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from verifiers.math_equivalence.expression import (
+    Applied,
+    BasedNumber,
+    BigOperator,
+    Call,
+    Constant,
+    Node,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Ratio,
+    Root,
+    Sum,
+    Symbol,
+    applied_name,
+)  # fmt: skip
+from verifiers.math_equivalence.functions import FUNCTIONS
+from verifiers.math_equivalence.limits import MAX_STEPS, MAX_TERMS, TooLargeError
+from verifiers.math_equivalence.values import (
+    CONTEXT,
+    NeedsAlgebraError,
+    NotNumericError,
+    UndefinedError,
+    Value,
+    add,
+    divide,
+    exponential,
+    is_real,
+    multiply,
+    power,
+    root,
+)  # fmt: skip
+
+numerics: Final = threading.RLock()
+
+CONSTANTS: Final[dict[str, Callable[[], Value]]] = {
+    "pi": lambda: +CONTEXT.pi,
+    "e": lambda: +CONTEXT.e,
+    "i": lambda: CONTEXT.mpc(0, 1),
+    "infinity": lambda: CONTEXT.inf,
+}
+
+
+class Evaluator:
+    """Evaluates expressions at one precision, within one budget of steps.
+
+    Args:
+        digits: decimal digits of what is not exact.
+        log_base: the base of logarithms that state none; None for e.
+    """
+
+    def __init__(self, digits: int, *, log_base: int | None = None) -> None:
+        self.digits = digits
+        self.log_base = log_base
+        self.steps = 0
+
+    def value(self, node: Node, point: Mapping[str, Value]) -> Value:
+        """The value of `node` where its variables are as in `point`.
+
+        Raises:
+            UndefinedError: it has none there.
+            NotNumericError: it is not a number at all, or a variable is missing.
+            TooLargeError: it, or the work, is beyond a limit.
+        """
+        with numerics:
+            CONTEXT.dps = self.digits
+            return checked(self._value(node, point))
+
+    def _value(self, node: Node, point: Mapping[str, Value]) -> Value:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise TooLargeError("too many operations")
+        rule = RULES.get(type(node))
+        if rule is None:
+            raise NotNumericError(type(node).__name__)
+        return rule(self, node, point)
+
+    def _number(self, node: Number, point: Mapping[str, Value]) -> Value:
+        return node.value
+
+    def _symbol(self, node: Symbol, point: Mapping[str, Value]) -> Value:
+        try:
+            return point[node.name]
+        except KeyError:
+            raise NotNumericError(node.name) from None
+
+    def _applied(self, node: Applied, point: Mapping[str, Value]) -> Value:
+        try:
+            return point[applied_name(node)]
+        except KeyError:
+            raise NotNumericError(node.name) from None
+
+    def _constant(self, node: Constant, point: Mapping[str, Value]) -> Value:
+        try:
+            return CONSTANTS[node.name]()
+        except KeyError:
+            raise UndefinedError(node.name) from None
+
+    def _sum(self, node: Sum, point: Mapping[str, Value]) -> Value:
+        total: Value = 0
+        for term in node.terms:
+            total = add(total, self._value(term, point))
+        return total
+
+    def _product(self, node: Product, point: Mapping[str, Value]) -> Value:
+        total: Value = 1
+        for factor in node.factors:
+            total = multiply(total, self._value(factor, point))
+        return total
+
+    def _quotient(self, node: Quotient, point: Mapping[str, Value]) -> Value:
+        return divide(self._value(node.numerator, point), self._value(node.denominator, point))
+
+    def _ratio(self, node: Ratio, point: Mapping[str, Value]) -> Value:
+        if len(node.terms) != 2:
+            raise NotNumericError("a ratio of several")
+        return divide(self._value(node.terms[0], point), self._value(node.terms[1], point))
+
+    def _power(self, node: Power, point: Mapping[str, Value]) -> Value:
+        exponent = self._value(node.exponent, point)
+        if isinstance(node.base, Constant) and node.base.name == "e":
+            return exponential(exponent)
+        return power(self._value(node.base, point), exponent)
+
+    def _root(self, node: Root, point: Mapping[str, Value]) -> Value:
+        return root(self._value(node.radicand, point), self._value(node.degree, point))
+
+    def _call(self, node: Call, point: Mapping[str, Value]) -> Value:
+        function = FUNCTIONS.get(node.name)
+        if function is None:
+            raise NotNumericError(node.name)
+        arguments = [self._value(argument, point) for argument in node.arguments]
+        if node.name == "log" and len(arguments) == 1 and self.log_base:
+            arguments.append(self.log_base)
+        if not function.takes(len(arguments)):
+            raise NotNumericError(f"{node.name} of {len(arguments)}")
+        return function.apply(*arguments)
+
+    def _big_operator(self, node: BigOperator, point: Mapping[str, Value]) -> Value:
+        """Finite sums and products, term by term; the rest needs algebra."""
+        if node.kind not in ("sum", "product") or node.lower is None or node.upper is None:
+            raise NeedsAlgebraError(node.kind)
+        lower, upper = self._value(node.lower, point), self._value(node.upper, point)
+        if not (isinstance(lower, int) and isinstance(upper, int)):
+            raise NeedsAlgebraError(node.kind)
+        if upper - lower >= MAX_TERMS:
+            raise TooLargeError(f"{node.kind} of {upper - lower + 1} terms")
+        combine = add if node.kind == "sum" else multiply
+        total: Value = 0 if node.kind == "sum" else 1
+        for index in range(lower, upper + 1):
+            total = combine(total, self._value(node.body, {**point, node.variable: index}))
+        return total
+
+
+RULES: Final[dict[type[Node], Callable[[Evaluator, Any, Mapping[str, Value]], Value]]] = {
+    Number: Evaluator._number,
+    BasedNumber: Evaluator._number,
+    Symbol: Evaluator._symbol,
+    Applied: Evaluator._applied,
+    Constant: Evaluator._constant,
+    Sum: Evaluator._sum,
+    Product: Evaluator._product,
+    Quotient: Evaluator._quotient,
+    Ratio: Evaluator._ratio,
+    Power: Evaluator._power,
+    Root: Evaluator._root,
+    Call: Evaluator._call,
+    BigOperator: Evaluator._big_operator,
+}
+
+
+def checked(value: Value) -> Value:
+    """A value that is a number: exact ones in lowest form, no NaN, real where it can be."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else value
+    if is_real(value):
+        value = +value
+        if CONTEXT.isnan(value):
+            raise UndefinedError("not a number")
+        return value
+    if CONTEXT.isnan(value.real) or CONTEXT.isnan(value.imag):
+        raise UndefinedError("not a number")
+    return value.real if value.imag == 0 else value

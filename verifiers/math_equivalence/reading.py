@@ -1,0 +1,72 @@
+"""One text, read as far as anybody asks: cleaned, as a number, as an expression."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from verifiers.math_equivalence.answers import read_answer
+from verifiers.math_equivalence.expression import Node, Number
+from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
+from verifiers.math_equivalence.normal_form import SPACED_THOUSANDS as SPACED
+from verifiers.math_equivalence.normal_form import clean, normal_form
+from verifiers.math_equivalence.rationals import Literal, read_number
+
+SHORT: Final = 18
+"""Digits of the integers that most answers are."""
+
+
+class Reading:
+    """What a reference or an answer says.
+
+    Raises:
+        TooLargeError: the text is longer than an answer may be.
+    """
+
+    __slots__ = ("_node", "_split", "cleaned", "literal", "normal", "too_large")
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_ANSWER_CHARACTERS:
+            raise TooLargeError(f"an answer of {len(text)} characters")
+        self.too_large: str | None = None
+        self.literal: Literal | None = None
+        self._node: Node | None = None
+        self._split: Node | None = None
+        if text.isdecimal() and text.isascii() and len(text) < SHORT:
+            self.cleaned = self.normal = text
+            self.literal = Literal(int(text))
+            return
+        self.cleaned = clean(text)
+        self.normal = normal_form(self.cleaned)
+        try:
+            digits = (
+                self.cleaned.replace(" ", "") if SPACED.fullmatch(self.cleaned) else self.cleaned
+            )
+            self.literal = read_number(digits)
+        except TooLargeError as error:
+            self.too_large = str(error)
+
+    @property
+    def node(self) -> Node:
+        """The expression or structure, `Words` where it is none.
+
+        Raises:
+            TooLargeError: beyond a limit.
+        """
+        if self._node is None:
+            if self.too_large:
+                raise TooLargeError(self.too_large)
+            self._node = self._read()
+        return self._node
+
+    def _read(self) -> Node:
+        literal = self.literal
+        if literal is not None and not literal.percent and "$" not in self.cleaned:
+            return Number(literal.value, literal.places, literal.digits)
+        return read_answer(self.cleaned)
+
+    @property
+    def node_as_list(self) -> Node:
+        """The same with `1,234` read as two numbers."""
+        if self._split is None:
+            self._split = read_answer(self.cleaned, thousands=False)
+        return self._split

@@ -1,0 +1,120 @@
+r"""What a reference may look like, and what makes one unusable.
+
+A number, LaTeX with or without delimiters, plain text, `\boxed{…}`, a whole worked
+solution with a box, or a GSM8K one that ends in "#### 72".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from verifiers.base import InvalidReference
+from verifiers.math_equivalence import extraction
+from verifiers.math_equivalence.evaluate import Evaluator
+from verifiers.math_equivalence.expression import (
+    STRUCTURES,
+    Node,
+    Words,
+    free_symbols,
+)  # fmt: skip
+from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
+from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.values import NotNumericError, UndefinedError
+
+MAX_SOLUTION_CHARACTERS: Final = 65_536
+"""A worked solution, of which only the final answer is kept."""
+
+SAYS_SOMETHING: Final = re.compile(r"[^\W_]|\\(?:emptyset|varnothing|infty|pi)|∞|∅")
+DIGITS_TO_CHECK: Final = 20
+
+
+def read_reference(reference: str | int | float) -> Reading:
+    """The reference, read.
+
+    Raises:
+        InvalidReference: nothing can be compared with it.
+    """
+    text = reference if isinstance(reference, str) else repr(reference)
+    try:
+        reading = Reading(final_answer(text))
+        check(reading)
+    except TooLargeError as error:
+        raise InvalidReference(f"the reference is beyond a limit: {error}") from None
+    except RecursionError:
+        raise InvalidReference("the reference is nested too deep") from None
+    return reading
+
+
+def final_answer(text: str) -> str:
+    """The answer inside a worked solution; all of a text that is none.
+
+    Raises:
+        InvalidReference: it announces an answer and holds none.
+    """
+    if len(text) > MAX_SOLUTION_CHARACTERS:
+        raise InvalidReference("the reference is longer than a worked solution")
+    if "\\boxed" in text or "\\fbox" in text:
+        found = extraction.boxed(text)
+        if found is None or (found.others and len(found.others) > MAX_EARLIER_BOXES):
+            raise InvalidReference("the reference's box is not closed")
+        return found.text
+    if "####" in text:
+        return text.rpartition("####")[2].strip()
+    if len(text) > MAX_ANSWER_CHARACTERS or "\n\n" in text.strip():
+        found = extraction.extract(text)
+        if found is not None:
+            return found.text
+    return announced(text) or text
+
+
+MAX_EARLIER_BOXES: Final = 8
+
+
+def announced(text: str) -> str | None:
+    """`5` of "The answer is 5."."""
+    if "nswer" not in text and "答案" not in text:
+        return None
+    found = extraction.stated(text)
+    return found.text if found else None
+
+
+def check(reading: Reading) -> None:
+    """Refuses what no answer could be equal to."""
+    if not SAYS_SOMETHING.search(reading.normal):
+        raise InvalidReference("the reference is empty")
+    if not balanced(reading.cleaned):
+        raise InvalidReference("the reference's brackets are not balanced")
+    if reading.normal.lower() in ("nan", "null", "undefined?"):
+        raise InvalidReference("the reference is not a value")
+    node = reading.node
+    if not isinstance(node, (*STRUCTURES, Words)) and not free_symbols(node):
+        check_value(node)
+
+
+def check_value(node: Node) -> None:
+    """A closed form must have a value. One that is too large is compared as it is written."""
+    try:
+        Evaluator(DIGITS_TO_CHECK).value(node, {})
+    except UndefinedError as error:
+        raise InvalidReference(f"the reference has no value: {error}") from None
+    except (NotNumericError, TooLargeError):
+        pass
+
+
+def balanced(text: str) -> bool:
+    """Whether every brace is closed. Other brackets may be half-open intervals."""
+    depth = 0
+    escaped = False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth < 0:
+                return False
+    return depth == 0

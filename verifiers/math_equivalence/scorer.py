@@ -1,0 +1,133 @@
+"""Rewards a completion whose final answer is mathematically the reference."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
+from verifiers.math_equivalence.comparison import compare
+from verifiers.math_equivalence.extraction import Extraction, extract, final_part
+from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
+from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.reference import read_reference
+from verifiers.math_equivalence.structures import kind
+from verifiers.math_equivalence.verdict import Verdict, rejected
+
+REFERENCES_KEPT = 16_384
+"""Compiled references: a group of completions, and every epoch after, pays for one."""
+
+ANSWERS_KEPT = 8_192
+MAX_EXPLAINED_CHARACTERS = 200
+"""Normal forms are repeated in `details` up to this length."""
+
+
+read = lru_cache(maxsize=ANSWERS_KEPT)(Reading)
+"""An answer, read once: the completions of a group share a few."""
+
+
+class MathEquivalence(Verifier[MathParameters]):
+    """Rewards a final answer that is mathematically equal to the reference.
+
+    1 where the answer is the reference, otherwise 0. `details` says how the answer was
+    found (`extracted_by`), what decided (`method`), and why not (`reason`, `witness`).
+    Guessing (several answers, chains of unequal values) and answers beyond the limits are
+    `rejected`.
+    """
+
+    name = "math"
+    version = "1"
+    lane = "cpu"
+    parameters_type = MathParameters
+    reference_type = str | int | float
+    requires = ("reference",)
+    example: ClassVar[dict[str, Any]] = {
+        "prompt": "Solve x^2 = 2 for x > 0.",
+        "completion": "The positive root is \\boxed{2/\\sqrt{2}}.",
+        "reference": "\\sqrt{2}",
+        "scorer": {"type": "math"},
+    }
+
+    def prepare(self, sample: Sample) -> None:
+        compiled(self.reference_of_sample(sample))
+
+    def score_one(self, sample: Sample) -> Score:
+        """1 or 0.
+
+        Raises:
+            InvalidReference: the reference is empty, malformed, without a value, or beyond
+                the limits.
+        """
+        reference = compiled(self.reference_of_sample(sample))
+        final = final_part(sample.text, self.parameters.reasoning_tags)
+        if final is None:
+            return self.lowest("no_answer", reason="unclosed reasoning")
+        extraction = extract(final, self.parameters.answer_from)
+        if extraction is None or not extraction.text:
+            return self.lowest("no_answer", reason="no answer found")
+        try:
+            answer = read(extraction.text)
+        except TooLargeError as error:
+            return self.scored(rejected("limit", str(error)), extraction, None, None)
+        if not answer.normal:
+            return self.lowest("no_answer", reason="empty answer")
+        verdict = compare(reference, answer, self.parameters)
+        if verdict.equal and extraction.others:
+            verdict = self.undisputed(verdict, reference, extraction)
+        return self.scored(verdict, extraction, reference, answer)
+
+    def reference_of_sample(self, sample: Sample) -> str | int | float:
+        """The reference, its type checked without pydantic where that is plain."""
+        reference = sample.reference
+        if type(reference) is str or type(reference) is int:
+            return reference
+        reference = self.reference_of(sample)
+        if reference != reference or reference in (float("inf"), float("-inf")):
+            raise InvalidReference("the reference is not a finite number")
+        return reference  # type: ignore[no-any-return]
+
+    def undisputed(self, verdict: Verdict, reference: Reading, extraction: Extraction) -> Verdict:
+        """The verdict, unless another box or statement says something else."""
+        if self.parameters.several_boxes == "last":
+            return verdict
+        if len(extraction.others) > MAX_BOXES:
+            return rejected("boxes", "several answers")
+        for other in extraction.others:
+            try:
+                same = compare(reference, read(other), self.parameters).equal
+            except TooLargeError:
+                same = False
+            if not same:
+                return rejected("boxes", "several answers")
+        return verdict
+
+    def scored(
+        self,
+        verdict: Verdict,
+        extraction: Extraction,
+        reference: Reading | None,
+        answer: Reading | None,
+    ) -> Score:
+        details: dict[str, Any] = {"method": verdict.method, "extracted_by": extraction.rule}
+        if verdict.method != "string" and reference is not None and answer is not None:
+            details["type"] = kind_of(reference)
+            details["reference_normal"] = reference.normal[:MAX_EXPLAINED_CHARACTERS]
+            details["answer_normal"] = answer.normal[:MAX_EXPLAINED_CHARACTERS]
+        if verdict.equal:
+            return Score(reward=1.0, outcome="correct", answer=extraction.text, details=details)
+        details["reason"] = verdict.reason
+        if verdict.witness:
+            details["witness"] = verdict.witness
+        outcome: Outcome = "rejected" if verdict.rejected else "incorrect"
+        return Score(reward=0.0, outcome=outcome, answer=extraction.text, details=details)
+
+
+def kind_of(reading: Reading) -> str:
+    return "number" if reading.literal is not None else kind(reading.node)
+
+
+@lru_cache(maxsize=REFERENCES_KEPT, typed=True)
+def compiled(reference: str | float) -> Reading:
+    """The reference, read once."""
+    return read_reference(reference)

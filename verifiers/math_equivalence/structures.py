@@ -1,0 +1,295 @@
+"""Compares two answers by their structure: lists, tuples, sets, matrices, quantities …
+
+`compare` looks at the kinds of both sides and hands their parts to itself again; scalars
+end in `scalars`, equations in `equations`, sets of reals in `regions`.
+"""
+
+from __future__ import annotations
+
+from verifiers.math_equivalence import equations, families, labels
+from verifiers.math_equivalence.expression import (
+    STRUCTURES,
+    Conditional,
+    Group,
+    Listing,
+    Matrix,
+    NamedSet,
+    Node,
+    Number,
+    Product,
+    Quantity,
+    Ratio,
+    Relation,
+    SetBuilder,
+    SetOf,
+    SetOperation,
+    Symbol,
+    Words,
+    free_symbols,
+)  # fmt: skip
+from verifiers.math_equivalence.members import (
+    compare_matrices,
+    compare_ratios,
+    in_any_order,
+    in_order,
+)
+from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.preparation import as_family, prepared
+from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
+from verifiers.math_equivalence.scalars import compare_expressions, show, top_mark
+from verifiers.math_equivalence.units import Unit, read_unit
+from verifiers.math_equivalence.values import NotNumericError
+from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
+from verifiers.math_equivalence.words import text_form
+
+REGION_KINDS = (SetOperation, NamedSet, SetBuilder)
+MEMBERS_OF_LIST = (Listing, SetOf)
+
+
+def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    """Whether `answer` is `reference`.
+
+    Raises:
+        TooLargeError: beyond a limit.
+        NeedsAlgebraError: an integral, limit or derivative decides.
+    """
+    reference, answer = prepared(reference), prepared(answer)
+    if reference == answer:
+        return equal("structure")
+    if isinstance(reference, Words) or isinstance(answer, Words):
+        return compare_words(reference, answer, policy)
+    reference, answer = as_family(reference), as_family(answer)
+    if isinstance(reference, Conditional) or isinstance(answer, Conditional):
+        return families.compare(reference, answer, policy, compare)
+    if isinstance(reference, Quantity) or isinstance(answer, Quantity):
+        return compare_quantities(reference, answer, policy)
+    if verdict := compare_regions(reference, answer, policy):
+        return verdict
+    return compare_kinds(reference, answer, policy)
+
+
+def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    if isinstance(reference, Relation) or isinstance(answer, Relation):
+        return equations.compare(reference, answer, policy, compare)
+    if isinstance(reference, MEMBERS_OF_LIST):
+        return compare_lists(reference, answer, policy)
+    if isinstance(answer, MEMBERS_OF_LIST):
+        return compare_with_list(reference, answer, policy)
+    if isinstance(reference, Matrix) or isinstance(answer, Matrix):
+        return compare_matrices(reference, answer, policy, compare)
+    if isinstance(reference, Group) and isinstance(answer, Group):
+        return compare_groups(reference, answer, policy)
+    if isinstance(reference, Ratio) and isinstance(answer, Ratio):
+        return compare_ratios(reference, answer, policy, compare)
+    if isinstance(reference, SetOperation) and isinstance(answer, SetOperation):
+        return compare_operations(reference, answer, policy)
+    if isinstance(reference, SetBuilder) and isinstance(answer, SetBuilder):
+        return compare_builders(reference, answer, policy)
+    if isinstance(reference, STRUCTURES) and not isinstance(reference, Ratio):
+        return different("structure", "type", reference=kind(reference), answer=kind(answer))
+    if isinstance(answer, STRUCTURES) and not isinstance(answer, Ratio):
+        return different("structure", "type", reference=kind(reference), answer=kind(answer))
+    if families.may_be_undeclared(reference, answer):
+        verdict = families.compare_families(reference, answer)
+        if verdict and (verdict.equal or free_symbols(reference) != free_symbols(answer)):
+            return verdict
+    try:
+        return compare_expressions(reference, answer, policy)
+    except NotNumericError as error:
+        if type(error) is not NotNumericError:
+            raise
+        return different("structure", "type", cause=str(error))
+
+
+def kind(node: Node) -> str:
+    """The kind of an answer in a word, for explanations."""
+    names = {Group: "tuple", Listing: "list", SetOf: "set", SetOperation: "set", NamedSet: "set",
+             SetBuilder: "set", Words: "text", Relation: "relation"}  # fmt: skip
+    name = names.get(type(node))
+    if name:
+        return name
+    return type(node).__name__.lower() if isinstance(node, STRUCTURES) else "expression"
+
+
+# --- text -------------------------------------------------------------------------------
+
+
+def compare_words(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    if not (isinstance(reference, Words) and isinstance(answer, Words)):
+        return different("text", "type", reference=kind(reference), answer=kind(answer))
+    fold = policy.text_case == "fold"
+    left, right = text_form(reference.text, fold=fold), text_form(answer.text, fold=fold)
+    if left and left == right:
+        return equal("text")
+    return different("text", reference=left[:80], answer=right[:80])
+
+
+# --- quantities -------------------------------------------------------------------------
+
+
+def compare_quantities(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    """Values with units. A missing unit is accepted, one of another kind is wrong."""
+    left, right = unit_of(reference), unit_of(answer)
+    if (top_mark(answer) or top_mark(reference)) and policy.units == "check":
+        return different("units", "unit")
+    mine, theirs = value_of(reference), value_of(answer)
+    if left is None or right is None or policy.units == "ignore":
+        verdict = compare(mine, theirs, policy)
+        return verdict if verdict.equal else as_variables(reference, answer, policy) or verdict
+    if left.dimensions != right.dimensions or counted(left.nouns) != counted(right.nouns):
+        names = {"reference": unit_name(reference), "answer": unit_name(answer)}
+        return different("units", "unit", **names)
+    if left.factor == right.factor:
+        return compare(mine, theirs, policy)
+    ratio = Number(right.factor / left.factor)
+    verdict = compare(mine, Product((ratio, theirs)), policy)
+    return equal("units") if verdict.equal else verdict
+
+
+def unit_of(node: Node) -> Unit | None:
+    return read_unit(node.unit) if isinstance(node, Quantity) else None
+
+
+def value_of(node: Node) -> Node:
+    return node.value if isinstance(node, Quantity) else node
+
+
+def counted(nouns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(nouns) - {"unit", "length", "long", "each", "total", "in", "of", "all"}
+
+
+def unit_name(node: Node) -> str:
+    return node.unit if isinstance(node, Quantity) else ""
+
+
+def as_variables(reference: Node, answer: Node, policy: MathParameters) -> Verdict | None:
+    """`3 m` where m turns out to be a variable: the other side says `3m`."""
+    sides = [
+        Product((side.value, Symbol(side.unit)))
+        if isinstance(side, Quantity) and len(side.unit) == 1
+        else side
+        for side in (reference, answer)
+    ]
+    if sides == [reference, answer] or any(isinstance(side, Quantity) for side in sides):
+        return None
+    verdict = compare(sides[0], sides[1], policy)
+    return verdict if verdict.equal else None
+
+
+# --- sets of reals ----------------------------------------------------------------------
+
+
+def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Verdict | None:
+    """Both as sets of real numbers, if either must be one and both can be."""
+    is_set = [is_region(node) for node in (reference, answer)]
+    if not any(is_set):
+        return None
+    written = [is_inequality(node) for node in (reference, answer)]
+    if written[0] != written[1] and policy.inequalities == "strict":
+        return different("region", "type", reference=kind(reference), answer=kind(answer))
+    try:
+        left, right = read_region(reference), read_region(answer)
+        at = first_difference(left, right)
+    except NotARegionError:
+        return None
+    if at is None:
+        return equal("region")
+    return different("region", at=show(at), in_reference=bool(left.contains(at)))
+
+
+def is_region(node: Node) -> bool:
+    if isinstance(node, SetOperation | NamedSet | SetBuilder):
+        return True
+    return is_inequality(node)
+
+
+def is_inequality(node: Node) -> bool:
+    if isinstance(node, Listing):
+        return any(is_inequality(item) for item in node.items)
+    return isinstance(node, Relation) and set(node.signs) != {"="}
+
+
+def compare_operations(
+    reference: SetOperation, answer: SetOperation, policy: MathParameters
+) -> Verdict:
+    if reference.kind != answer.kind:
+        return different("structure", "type", reference=reference.kind, answer=answer.kind)
+    if reference.kind == "difference":
+        return in_order(reference.parts, answer.parts, policy, compare)
+    return in_any_order(reference.parts, answer.parts, policy, compare)
+
+
+def compare_builders(reference: SetBuilder, answer: SetBuilder, policy: MathParameters) -> Verdict:
+    return in_order(
+        (reference.element, reference.condition),
+        (answer.element, answer.condition),
+        policy,
+        compare,
+    )
+
+
+# --- lists, sets, tuples ----------------------------------------------------------------
+
+
+def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParameters) -> Verdict:
+    """A list against a list or set in any order, or against a tuple in order."""
+    if isinstance(answer, MEMBERS_OF_LIST):
+        if (
+            policy.list_order == "keep"
+            and isinstance(reference, Listing)
+            and isinstance(answer, Listing)
+        ):
+            return in_order(reference.items, answer.items, policy, compare)
+        if labels.names_each(reference.items) and not labels.names_any(answer.items):
+            return in_order(reference.items, answer.items, policy, compare)
+        return in_any_order(reference.items, answer.items, policy, compare)
+    if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":
+        return in_order(reference.items, answer.items, policy, compare)
+    if isinstance(answer, Matrix) and isinstance(reference, Listing):
+        return different("structure", "type", reference=kind(reference), answer=kind(answer))
+    if len(reference.items) == 1:
+        return compare(reference.items[0], answer, policy)
+    if isinstance(reference, SetOf) and isinstance(answer, Group):
+        return different("structure", "type", reference="set", answer="tuple")
+    if isinstance(answer, Words):
+        return different("structure", "type", reference=kind(reference), answer="text")
+    return different("list", "count", reference=len(reference.items), answer=1)
+
+
+def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathParameters) -> Verdict:
+    """A list where the reference is one thing: right only if it says one thing."""
+    if isinstance(answer, SetOf) and len(answer.items) == 1:
+        return compare(reference, answer.items[0], policy)
+    if is_tuple(reference) and isinstance(answer, Listing):
+        assert isinstance(reference, Group)
+        if len(answer.items) == len(reference.items):
+            return in_order(reference.items, answer.items, policy, compare)
+    if isinstance(reference, NamedSet | SetOperation | SetBuilder):
+        return different("structure", "type", reference="set", answer=kind(answer))
+    verdicts = [compare(reference, item, policy) for item in answer.items[:8]]
+    if (
+        len(answer.items) <= 8
+        and all(verdict.equal for verdict in verdicts)
+        and isinstance(answer, Listing)
+    ):
+        return verdicts[0]
+    return rejected("list", "several answers")
+
+
+def is_tuple(node: Node) -> bool:
+    return isinstance(node, Group) and node.opening in "(<" and node.closing in ")>"
+
+
+"""Comparisons of members in one list."""
+
+
+def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> Verdict:
+    """Tuples in order. Pairs may be intervals, so their brackets must be the same."""
+    brackets = (reference.opening, reference.closing), (answer.opening, answer.closing)
+    if brackets[0] != brackets[1] and len(reference.items) == 2 and "[" in str(brackets) + "[":
+        vectors = {("(", ")"), ("<", ">")}
+        if not set(brackets) <= vectors:
+            return different(
+                "structure", "brackets", reference="".join(brackets[0]), answer="".join(brackets[1])
+            )
+    return in_order(reference.items, answer.items, policy, compare)

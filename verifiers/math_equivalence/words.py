@@ -1,0 +1,149 @@
+"""Answers in words: normal forms of text, multiple choice, clock times and dates."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from verifiers.math_equivalence.expression import NamedSet, Node, Number
+
+MARKUP: Final = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
+)
+PUNCTUATION: Final = re.compile(r"[\s.,;:!?'()\[\]-]+")
+TIGHT: Final = re.compile(r"\s*([\^_=<>+/])\s*")
+ARTICLE: Final = re.compile(r"^(?:the|a|an) ")
+
+CHOICE: Final = re.compile(
+    r"(?:(?:option|choice|answer)\s+)?(?:\(\s*(?P<bracketed>[A-J])\s*\)|(?P<bare>[A-J]))"
+    r"(?P<mark>\s*[.:)])?(?:\s*(?P<rest>\S.*))?",
+    re.IGNORECASE | re.DOTALL,
+)
+CHOICES: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/]\s*|\s*(?:and|or)\s*|\s*)\(?[A-J]\)?)+")
+LETTER: Final = re.compile(r"[A-J]")
+
+TIME: Final = re.compile(
+    r"(?P<hour>[0-9]{1,2})(?:\s*:\s*(?P<minute>[0-5][0-9]))?(?:\s*:\s*(?P<second>[0-5][0-9]))?"
+    r"\s*(?P<half>[ap]\.?\s?m\.?|noon|midnight)?",
+    re.IGNORECASE,
+)
+MONTHS: Final = {
+    month: number
+    for number, month in enumerate(
+        "jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1
+    )
+}
+DATE: Final = re.compile(
+    r"(?:(?P<day_first>[0-9]{1,2})(?:st|nd|rd|th)?\s+(?:of\s+)?)?(?P<month>[a-z]{3,9})\.?"
+    r"(?:\s+(?P<day_last>[0-9]{1,2})(?:st|nd|rd|th)?(?![0-9]))?(?:\s*,?\s*(?P<year>[0-9]{4}))?",
+    re.IGNORECASE,
+)
+
+SMALL_NUMBERS: Final = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+    )
+}
+PHRASES: Final[dict[str, Node]] = {
+    **dict.fromkeys(
+        ("no solution", "no solutions", "none", "empty set", "no real solutions",
+         "no real solution", "there are no solutions", "there is no solution", "null set",
+         "no integer solutions", "no such integers exist", "无解"),
+        NamedSet("empty"),
+    ),
+    **dict.fromkeys(
+        ("all real numbers", "all reals", "all real number", "any real number", "real numbers",
+         "every real number", "set of real numbers", "set of all real numbers", "all real x",
+         "all real values", "任意实数", "全体实数"),
+        NamedSet("R"),
+    ),
+    **dict.fromkeys(("all integers", "any integer", "every integer", "integers",
+                     "set of integers", "set of all integers"), NamedSet("Z")),
+    **dict.fromkeys(("all positive integers", "positive integers", "any positive integer",
+                     "every positive integer", "natural numbers"), NamedSet("Z+")),
+    **{word: Number(number) for word, number in SMALL_NUMBERS.items()},
+}  # fmt: skip
+SYNONYMS: Final = {
+    "dne": "does not exist", "doesnt exist": "does not exist",
+    "limit does not exist": "does not exist",
+    "infinitely many solutions": "infinitely many", "infinite": "infinitely many",
+    "infinite solutions": "infinitely many", "infinitely many": "infinitely many",
+    "an infinite number": "infinitely many", "infinite number": "infinitely many",
+    "there are infinitely many solutions": "infinitely many", "对": "正确",
+    "there are infinitely many": "infinitely many",
+}  # fmt: skip
+
+
+def text_form(text: str, *, fold: bool) -> str:
+    """Text without markup, punctuation, articles and, where `fold`, case."""
+    text = TIGHT.sub(r"\1", MARKUP.sub(" ", text))
+    text = PUNCTUATION.sub(" ", text).strip()
+    lowered = text.lower()
+    article = ARTICLE.match(lowered)
+    if article:
+        text, lowered = text[article.end() :], lowered[article.end() :]
+    return SYNONYMS.get(lowered, lowered if fold else text)
+
+
+def phrase(text: str) -> Node | None:
+    """The mathematical object that a stock phrase means."""
+    return PHRASES.get(text_form(text, fold=True))
+
+
+def choice(text: str) -> tuple[str, str | None] | None:
+    """("C", "12") for `(C) 12`, ("C", None) for `C.`; None where it is no choice."""
+    plain = MARKUP.sub(" ", text) if "\\t" in text or "\\m" in text or "*" in text else text
+    match = CHOICE.fullmatch(plain.strip())
+    if match is None:
+        return None
+    letter = match["bracketed"] or match["bare"]
+    if match["rest"] is None:
+        return letter.upper(), None
+    if (match["bare"] and not match["mark"]) or choices(text) or CHOICE.fullmatch(match["rest"]):
+        return None
+    return letter.upper(), match["rest"]
+
+
+def choices(text: str) -> frozenset[str] | None:
+    """The letters of `A, C` or `BD`: several choices in any order."""
+    plain = MARKUP.sub(" ", text).strip()
+    return frozenset(LETTER.findall(plain)) if CHOICES.fullmatch(plain) else None
+
+
+def clock_time(text: str) -> tuple[int, bool] | None:
+    """(seconds after midnight, whether the half of the day is known)."""
+    plain = MARKUP.sub(" ", text).replace("~", " ").strip()
+    match = TIME.fullmatch(plain)
+    if match is None or (match["minute"] is None and match["half"] is None):
+        return None
+    hour, half = int(match["hour"]), (match["half"] or "").lower()
+    if hour > 24:
+        return None
+    if half:
+        late = half[0] == "p" or half == "noon"
+        if hour > 12:
+            return None
+        hour = hour % 12 + 12 * late
+    known = bool(half) or hour > 12
+    return hour * 3600 + int(match["minute"] or 0) * 60 + int(match["second"] or 0), known
+
+
+def same_time(reference: tuple[int, bool], answer: tuple[int, bool]) -> bool:
+    """Where one does not say which half of the day it means, either is right."""
+    if reference[1] and answer[1]:
+        return reference[0] == answer[0]
+    return (reference[0] - answer[0]) % (12 * 3600) == 0
+
+
+def date(text: str) -> tuple[int | None, int, int] | None:
+    """(year or None, month, day) of a date with its month in letters."""
+    match = DATE.fullmatch(MARKUP.sub(" ", text).strip())
+    if match is None:
+        return None
+    month = MONTHS.get(match["month"][:3].lower())
+    day = match["day_first"] or match["day_last"]
+    if month is None or day is None or (match["day_first"] and match["day_last"]):
+        return None
+    return int(match["year"]) if match["year"] else None, month, int(day)

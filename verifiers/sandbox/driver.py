@@ -1,0 +1,219 @@
+"""Test code and the program that it tests, each in a confined process of its own.
+
+    D, the driver: test code  ── call, encoded args ──>  C, the candidate: the program
+                              <── encoded result ──────
+
+In D every name that the test code leaves undefined is a stub which calls C. So exit codes,
+lying objects, frames, the garbage collector and patched modules of C reach no expected
+value and no verdict: all that comes back is a plain value or the name of an exception.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from verifiers.sandbox import channel, codec, runner
+
+LENGTH = struct.Struct("=I")
+
+RETURNED, RAISED, MISSING = "returned", "raised", "missing"
+
+MUTABLE: tuple[type, ...] = (list, dict, set, bytearray)
+"""Arguments of these types are seen changed by the caller, as in one process."""
+
+MAX_MESSAGE = 500
+
+UNSAFE_TO_RAISE = (StopIteration, StopAsyncIteration, GeneratorExit)
+"""Inside `all(map(...))` these would end the test instead of failing it."""
+
+
+class CandidateGone(BaseException):
+    """The candidate's process ended. No test code may catch that by `except Exception`."""
+
+
+class CandidateError(RuntimeError):
+    """The candidate raised something that has no counterpart among the built-in errors."""
+
+
+class Unsplittable(BaseException):
+    """The test code passes something that cannot leave its process."""
+
+
+# --- C: answers calls -------------------------------------------------------------------
+
+
+def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
+    """Loads the program and answers calls of its functions until there are no more."""
+    status, namespace = load()
+    if status:
+        return status
+    while (request := read_frame(requests)) is not None:
+        write_frame(replies, answer(namespace, request))
+    return 0
+
+
+def answer(namespace: dict[str, Any], request: bytes) -> bytes:
+    name, args, kwargs = codec.decode(request)
+    before = [codec.encode(value) if type(value) in MUTABLE else b"" for value in args]
+    try:
+        function = runner.resolve(namespace, name)
+    except NameError:
+        return codec.encode((MISSING, name, ""))
+    try:
+        result = function(*args, **kwargs)
+        changed = [
+            (index, value)
+            for index, value in enumerate(args)
+            if type(value) in MUTABLE and codec.encode(value) != before[index]
+        ]
+        return codec.encode((RETURNED, result, changed))
+    except Exception as error:
+        return codec.encode((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+
+
+def builtin_name(error: Exception) -> str:
+    """The nearest built-in class of `error`."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins")
+
+
+# --- D: runs the tests ------------------------------------------------------------------
+
+
+class Stub:
+    """A function of the candidate, as the test code sees it."""
+
+    def __init__(self, name: str, requests: int, replies: int) -> None:
+        self.__name__ = name
+        self._requests = requests
+        self._replies = replies
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            request = codec.encode((self.__name__, args, kwargs))
+        except codec.CannotLeave as error:
+            raise Unsplittable(str(error)) from None
+        try:
+            write_frame(self._requests, request)
+            reply = read_frame(self._replies)
+        except OSError:
+            reply = None
+        if reply is None:
+            raise CandidateGone
+        kind, value, more = codec.decode(reply)
+        if kind == MISSING:
+            raise NameError(f"the program defines no {self.__name__}")
+        if kind == RAISED:
+            raise rebuilt(value, more)
+        for index, content in more:
+            replace_content(args[index], content)
+        return value
+
+
+def rebuilt(name: object, message: object) -> Exception:
+    """An exception of a built-in class; the candidate's own classes do not exist here."""
+    kind = getattr(builtins, str(name), None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        if issubclass(kind, UNSAFE_TO_RAISE):
+            return CandidateError(f"{name}: {message}")
+        try:
+            error = kind(message)
+        except TypeError:  # some want more arguments
+            return CandidateError(f"{name}: {message}")
+        error.from_candidate = True  # type: ignore[attr-defined]
+        return error
+    return CandidateError(f"{name}: {message}")
+
+
+def replace_content(target: Any, content: Any) -> None:
+    """Makes `target` equal to `content`, in place."""
+    if type(target) is not type(content) or type(target) not in MUTABLE:
+        raise codec.CodecError("an argument changed its type")
+    target.clear()
+    if isinstance(target, list | bytearray):
+        target.extend(content)
+    else:
+        target.update(content)
+
+
+def run_test_code(
+    test_code: bytes, stubs: dict[str, str], pipes: tuple[int, int], stop_early: bool
+) -> dict[str, Any]:
+    """Runs the top-level statements in order; each `assert` or bare call is a test.
+
+    `stubs` maps names in the test code to functions of the candidate.
+
+    Returns:
+        `passed`, `total`, the `verdict` of the first failure or "ok", and its `message`.
+    """
+    statements = ast.parse(test_code).body
+    tests = [isinstance(s, ast.Assert) or is_call(s) for s in statements]
+    report: dict[str, Any] = {"passed": 0, "total": sum(tests), "verdict": "ok", "message": ""}
+    namespace = runner.fresh_main()
+    namespace["__name__"] = "tests"
+    namespace.update({name: Stub(target, *pipes) for name, target in stubs.items()})
+    for statement, is_test in zip(statements, tests, strict=True):
+        code = compile(ast.Module([statement], []), "tests.py", "exec")
+        failure = failure_of(lambda code=code: exec(code, namespace))  # type: ignore[misc]
+        if isinstance(statement, ast.Import | ast.ImportFrom) and failure is not None:
+            failure = "unsplittable", failure[1]  # what is not here is not the program's fault
+        if failure is None:
+            report["passed"] += is_test
+            continue
+        if report["verdict"] == "ok":
+            report["verdict"], report["message"] = failure
+        if stop_early or not is_test or failure[0] in FINAL:
+            break
+    return report
+
+
+FINAL = ("unsplittable", "gone")
+"""After these no further test can say anything."""
+
+
+def failure_of(run: Callable[[], object]) -> tuple[str, str] | None:
+    """Why a statement of the test code failed, as (verdict, message); None if it did not."""
+    try:
+        run()
+    except Unsplittable as error:
+        return "unsplittable", str(error)[:MAX_MESSAGE]
+    except CandidateGone:
+        return "gone", ""
+    except AssertionError as error:
+        return "wrong_answer", str(error)[:MAX_MESSAGE]
+    except BaseException as error:
+        crashed = isinstance(error, NameError | CandidateError) or hasattr(error, "from_candidate")
+        message = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+        return "runtime_error" if crashed else "wrong_answer", message
+    return None
+
+
+def is_call(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+
+
+# --- between them -----------------------------------------------------------------------
+
+
+def write_frame(descriptor: int, data: bytes) -> None:
+    channel.write_all(descriptor, LENGTH.pack(len(data)) + data)
+
+
+def read_frame(descriptor: int) -> bytes | None:
+    """The next frame; None where the other end has closed its pipe."""
+    try:
+        (length,) = LENGTH.unpack(channel.read_exactly(descriptor, LENGTH.size))
+        if length > codec.MAX_BYTES:
+            raise codec.CodecError("the value is too large")
+        return channel.read_exactly(descriptor, length)
+    except channel.Closed:
+        return None
+
+
+def pipes() -> Sequence[int]:
+    """(requests to read, requests to write, replies to read, replies to write)"""
+    return (*os.pipe(), *os.pipe())
