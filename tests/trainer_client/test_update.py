@@ -16,7 +16,7 @@ from trainer_client.config import GrpoConfig, RewardConfig
 from trainer_client.data import Problem
 from trainer_client.groups import Group, Rollout, describe, in_short, sample_rows
 from trainer_client.grpo import UnscoredWatch, update
-from trainer_client.optimizer import Muon, adamw, for_scratch, learning_rate, orthogonal
+from trainer_client.optimizer import adamw
 from trainer_client.policy import Policy
 from trainer_client.rollout import Completion
 from trainer_client.stopping import TooManyUnscored
@@ -248,75 +248,3 @@ def test_samples_keep_the_failure_beside_what_was_written() -> None:
     assert [row["reward"] for row in rows] == [1.0, None]
     assert [row["error"] for row in rows] == [None, "sandbox_unavailable"]
     assert {row["step"] for row in rows} == {3}
-
-
-# --- the learning rate ------------------------------------------------------------------
-
-RATES = [
-    (0, 0.25, "the first step of a warm-up of three"),
-    (3, 1.0, "at the peak"),
-    (50, 1.0, "until the decay"),
-    (75, 0.55, "half of the way down"),
-    (100, 0.1, "the end"),
-]
-
-
-@pytest.mark.parametrize(("step", "expected"), [row[:2] for row in RATES],
-                         ids=[row[2] for row in RATES])  # fmt: skip
-def test_the_learning_rate_rises_stays_and_falls(step: int, expected: float) -> None:
-    rate = learning_rate(step, 100, peak=1.0, warmup=3, decay_from=0.5, final=0.1)
-    assert rate == pytest.approx(expected)
-
-
-def test_without_decay_it_stays() -> None:
-    rates = [
-        learning_rate(step, 9, peak=2.0, warmup=0, decay_from=1.0, final=0.0) for step in range(9)
-    ]
-    assert rates == [2.0] * 9
-
-
-# --- Muon -------------------------------------------------------------------------------
-
-SHAPES = [(24, 24), (48, 16), (16, 48), (24, 24)]
-
-
-@pytest.mark.parametrize("shape", sorted(set(SHAPES)))
-def test_updates_are_nearly_orthogonal_and_keep_their_directions(shape: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    left, values, right = torch.linalg.svd(torch.randn(3, *shape), full_matrices=False)
-    values.clamp_min_(0.1 * values.max())  # smaller ones are lifted, but not all the way
-    made = orthogonal(left * values[:, None] @ right)
-    inside = left.mT @ made @ right.mT
-    assert inside.diagonal(dim1=1, dim2=2).sub(1).abs().max() < 0.4
-    off_diagonal = inside - torch.diag_embed(inside.diagonal(dim1=1, dim2=2))
-    assert off_diagonal.abs().max() < 1e-4
-
-
-def test_muon_steps_as_torchs_own_does_up_to_its_half_precision() -> None:
-    torch.manual_seed(0)
-    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in SHAPES]
-    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
-    before = [p.detach().clone() for p in ours]
-    muon, reference = Muon(ours), torch.optim.Muon(theirs, lr=0.02, weight_decay=0.0)
-    for _ in range(4):
-        for mine, other in zip(ours, theirs, strict=True):
-            mine.grad = torch.randn_like(mine)
-            other.grad = mine.grad.clone()
-        for group in muon.param_groups:
-            group["lr"] = 0.02
-        muon.step()
-        reference.step()
-    for mine, other, start in zip(ours, theirs, before, strict=True):
-        moved = (other - start).norm()
-        assert (mine - other).norm() < 0.03 * moved
-
-
-def test_every_weight_of_a_new_policy_is_trained_by_exactly_one_optimizer() -> None:
-    model = tiny_policy().model
-    held = [
-        id(parameter)
-        for optimizer in for_scratch(model)
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    ]
-    assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
