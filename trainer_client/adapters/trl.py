@@ -2,8 +2,9 @@
 
     trainer = GRPOTrainer(..., reward_funcs=[Reward("http://127.0.0.1:8000", "math")])
 
-TRL calls one process's rows at a time, so a scorer that compares the completions of a group
-sees all of them only where a group's completions are in one process.
+Give TRL one of these, with a `weighted` scorer where there are several parts: TRL sums several
+reward functions as if a missing reward among them were 0. It calls one process's rows at a
+time, so a scorer that compares the completions of a group needs all of them in one process.
 """
 
 from __future__ import annotations
