@@ -131,26 +131,25 @@ def scored(found: Sequence[Score], labels: Sequence[int] | ScoreError) -> list[S
     """
     error = next((score.error for score in found if score.error), None)
     if isinstance(labels, ScoreError):
-        error = error or labels
-    if error is not None or isinstance(labels, ScoreError):
+        error, labels = error or labels, []
+    if error is not None:
         return [Score(error=error) for _ in found]
     remaining = iter(labels)
     ballots = [None if score.answer is None else next(remaining) for score in found]
-    winner = vote(ballots)
+    winner, votes = vote(ballots), Counter(ballots)
     return [
         Score(reward=0.0, outcome=score.outcome)
         if winner is None or ballot is None
-        else agreement(score, ballots, ballot, winner)
+        else agreement(score, votes[ballot], len(found), winner)
         for score, ballot in zip(found, ballots, strict=True)
     ]
 
 
-def agreement(score: Score, ballots: Sequence[int | None], ballot: int, winner: Vote) -> Score:
-    votes = ballots.count(ballot)
+def agreement(score: Score, votes: int, group_size: int, winner: Vote) -> Score:
     agrees = votes == winner.votes and not winner.tied
     return Score(
         reward=float(agrees),
         outcome="correct" if agrees else "incorrect",
         answer=score.answer,
-        details={"votes": votes, "share": votes / len(ballots), "tie": winner.tied},
+        details={"votes": votes, "share": votes / group_size, "tie": winner.tied},
     )

@@ -34,14 +34,14 @@ def clusters(answers: Sequence[str], *, in_pairs: bool = True) -> list[int]:
     Args:
         in_pairs: compare what is written differently; else only numbers and normal forms.
     """
-    keys = [key_of(text) for text in answers]
+    read = {text: reading_of(text) for text in set(answers)}
+    keys = [key_of(text, read[text]) for text in answers]
     first = {key: index for index, key in reversed(list(enumerate(keys)))}
     leader = {key: key for key in first}
     if in_pairs:
         for one, other in combinations(most_frequent(keys, answers), 2):
-            if root(leader, one) != root(leader, other) and same(
-                answers[first[one]], answers[first[other]]
-            ):
+            left, right = read[answers[first[one]]], read[answers[first[other]]]
+            if root(leader, one) != root(leader, other) and same(left, right):
                 leader[root(leader, other)] = root(leader, one)
     earliest: dict[Hashable, int] = {}
     for key, index in first.items():
@@ -50,11 +50,17 @@ def clusters(answers: Sequence[str], *, in_pairs: bool = True) -> list[int]:
     return [earliest[root(leader, key)] for key in keys]
 
 
-def key_of(text: str) -> Hashable:
-    """Equal for answers that are the same number, or that have one normal form."""
+def reading_of(text: str) -> Reading | None:
+    """The answer, read; None where it is too large to be one."""
     try:
-        reading = Reading(text)
+        return Reading(text)
     except TooLargeError:
+        return None
+
+
+def key_of(text: str, reading: Reading | None) -> Hashable:
+    """Equal for answers that are the same number, or that have one normal form."""
+    if reading is None:
         return text
     return reading.normal if reading.literal is None else reading.literal.value
 
@@ -74,11 +80,9 @@ def root(leader: dict[Hashable, Hashable], key: Hashable) -> Hashable:
     return key
 
 
-def same(one: str, other: str) -> bool:
-    try:
-        left, right = Reading(one), Reading(other)
-    except TooLargeError:
+def same(one: Reading | None, other: Reading | None) -> bool:
+    if one is None or other is None:
         return False
-    if left.literal is not None and right.literal is not None:
+    if one.literal is not None and other.literal is not None:
         return False  # numbers that differ: their keys have told
-    return compare(left, right, POLICY).equal or compare(right, left, POLICY).equal
+    return compare(one, other, POLICY).equal or compare(other, one, POLICY).equal
