@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from trainer_client.adapters import nemo_rl
+from trainer_client.adapters.remote import RemoteScorer
+
+CONTRACTS = Path(__file__).parent / "contracts"
 PROMPT = "<|user|>Reverse abc<|assistant|>"
 
 
@@ -63,6 +68,29 @@ def test_atropos_takes_the_group_and_hands_it_out(
         [batch] = rollouts.get("/batch").json()["batch"]
     assert batch["scores"] == [1.0, 0.0, 0.0]
     assert batch["tokens"] == group["tokens"]
+
+
+def test_nemo_rl_gets_tensors_and_a_list_of_what_is_valid(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over its interface as `contracts/` has it: NeMo-RL itself is not on PyPI."""
+    import torch
+
+    monkeypatch.syspath_prepend(CONTRACTS)
+    environment = nemo_rl.environment(RemoteScorer(service, "string_reversal"))()
+    logs = [
+        [{"role": "user", "content": "Reverse abc"}, {"role": "assistant", "content": reply}]
+        for reply in ("cba", "abc", "cba")
+    ] + [[{"role": "user", "content": "Reverse abc"}]]
+    rows = [{"ground_truth": right, "row": n} for n, right in enumerate(["abc", "abc", None, "a"])]
+    step = environment.step(logs, rows)
+    assert torch.equal(step.rewards, torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    assert step.terminateds.all()
+    assert [row["valid"] for row in step.metadata] == [True, True, False, True]
+    assert [row["row"] for row in step.metadata] == [0, 1, 2, 3]
+    assert {len(part) for part in step} == {4}
+    batch = {"extra_env_info": [*step.metadata, None]}
+    assert environment.global_post_process_and_metrics(batch) == (batch, {"unscored": 0.25})
 
 
 def test_verifiers_leaves_no_reward_on_a_trace_that_could_not_be_scored(

@@ -39,14 +39,13 @@ def environment(remote: RemoteScorer, *, reference: str = "ground_truth") -> typ
                 metadata=told,
                 next_stop_strings=[None] * len(scores),
                 rewards=torch.tensor([score.reward or 0.0 for score in scores]),
-                terminateds=torch.ones(len(scores)),
+                terminateds=torch.ones(len(scores), dtype=torch.bool),
                 answers=[score.answer for score in scores],
             )
 
         def global_post_process_and_metrics(self, batch: Any) -> tuple[Any, dict[str, float]]:
             valid = [row["valid"] for row in batch.get("extra_env_info", ()) if row]
-            unscored = 1 - sum(valid) / len(valid) if valid else 0.0
-            return batch, {"reward": batch["total_reward"].mean().item(), "unscored": unscored}
+            return batch, {"unscored": 1 - sum(valid) / len(valid)} if valid else {}
 
     return Rewarded
 

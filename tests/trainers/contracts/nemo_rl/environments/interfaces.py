@@ -1,4 +1,4 @@
-"""What NeMo-RL's environment interface demands, as read from its repository (Apache-2.0).
+"""What NeMo-RL demands of an environment, written down: NeMo-RL itself is not on PyPI.
 
 Every member is batched. `rewards` and `terminateds` are tensors of one number a row; metadata
 is what an environment keeps of each row.
