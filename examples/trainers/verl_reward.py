@@ -2,7 +2,7 @@
 
 In a run the same is configuration:
 
-    reward.custom_reward_function.path=…/trainer_client/adapters/verl.py
+    reward.custom_reward_function.path=pkg://trainer_client.adapters.verl
     reward.custom_reward_function.name=compute_score
     +reward.custom_reward_function.reward_kwargs.url=http://127.0.0.1:8000
 

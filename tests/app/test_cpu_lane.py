@@ -164,12 +164,20 @@ def test_a_lane_that_cannot_start_a_process_says_so_and_never_scores_zero(
     assert fault is not None
 
 
-def test_a_client_that_leaves_takes_its_hanging_work_with_it() -> None:
+@pytest.mark.parametrize(
+    ("path", "work"),
+    [
+        ("/v1/score", {"samples": [{"completion": HANGS}]}),
+        ("/v1/groups", {"groups": [{"completions": [HANGS, FINE]}]}),
+    ],
+)
+def test_a_client_that_leaves_takes_its_hanging_work_with_it(
+    path: str, work: dict[str, Any]
+) -> None:
     with served(ASSAY_CPU_LIMIT_S="600") as service, httpx.Client(base_url=service.url) as client:
         (worker,) = children(service.process.pid)
-        body = {"scorer": CATASTROPHIC, "samples": [{"completion": HANGS}]}
         with pytest.raises(httpx.ReadTimeout):
-            client.post("/v1/score", json=body, timeout=1.0)
+            client.post(path, json={"scorer": CATASTROPHIC, **work}, timeout=1.0)
         assert eventually(lambda: worker not in children(service.process.pid))
         assert eventually(lambda: pending(client) == 0)
         fine = score(client, {"completion": FINE}, scorer=CATASTROPHIC)

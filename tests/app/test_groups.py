@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import pstdev
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.grouping.schemas import GroupsRequest, GroupsResponse
+from app.routes.groups import answer
 from tests.app.conftest import in_process
 from tests.app.test_bad_input import JSON
+from verifiers.base import InternalError, Run, Sample, Score, Scorer
+from verifiers.registry import Registry
 
 SLOW = r"\int_0^1 " * 8 + "x"
 
@@ -203,6 +208,42 @@ def test_a_repeated_request_is_answered_without_scoring_again() -> None:
         other = {"scorer": "math", "groups": [group(*boxed("4"))]}
         reply = client.post("/v1/groups", json=other, headers={"Idempotency-Key": "k"})
         assert (reply.status_code, reply.json()["code"]) == (422, "idempotency_key_reused")
+
+
+# --- answers that cannot be compared ----------------------------------------------------
+
+
+async def dies(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
+    return [Score.failed(InternalError("the process died", retryable=True)) for _ in samples]
+
+
+async def never_ends(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
+    await asyncio.sleep(3_600)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("run", "code"), [(dies, "internal"), (never_ends, "deadline_exceeded")])
+def test_scores_stand_where_answers_cannot_be_compared(run: Run, code: str) -> None:
+    body = GroupsRequest.model_validate(
+        {"scorer": "math", "groups": [group(*boxed("1/2", "0.5"))] * 2, "select": "majority"}
+    )
+    scores = [Score(reward=1.0, outcome="correct", answer=text) for text in ("1/2", "0.5") * 2]
+
+    async def main() -> GroupsResponse:
+        async def scoring(_: object) -> list[Score]:
+            return scores
+
+        scorers = [Registry().build("math")] * 2
+        return await answer(body, scorers, scoring, run, ends=0.0)
+
+    for found in asyncio.run(main()).groups:
+        assert found.comparison_error is not None
+        assert (found.comparison_error.code, found.comparison_error.retryable) == (code, True)
+        assert (found.majority, found.selected) == (None, None)
+        assert found.statistics.distinct_answers is None
+        assert found.statistics.answer_entropy is None
+        assert found.statistics.mean == 1.0
+        assert found.advantages == [0.0, 0.0]
 
 
 # --- malformed requests -----------------------------------------------------------------

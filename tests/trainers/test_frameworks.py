@@ -113,3 +113,25 @@ def test_verls_manager_gives_the_same_keys_whatever_happens(
     assert [reward["reward_score"] for reward in rewards] == [1.0, 0.0, 0.0]
     keys = {tuple(reward["reward_extra_info"]) for reward in rewards}
     assert keys == {("score", "acc", "valid")}
+
+
+def test_verl_finds_the_reward_function_by_its_configuration(service: str) -> None:
+    """As a run's configuration names it: a package path, and a scorer with parameters."""
+    reward = pytest.importorskip("verl.trainer.ppo.reward")
+    from omegaconf import OmegaConf
+
+    function = {
+        "path": "pkg://trainer_client.adapters.verl",
+        "name": "compute_score",
+        "reward_kwargs": {
+            "url": service,
+            "scorer": {"type": "weighted", "components": {"right": {"scorer": "string_reversal"}}},
+            "parts": ["right"],
+        },
+    }
+    config = OmegaConf.create({"reward": {"custom_reward_function": function}})
+    compute_score = reward.get_custom_reward_fn(config)
+    asked = compute_score(
+        data_source="any", solution_str="cba", ground_truth="abc", extra_info={"num_turns": None}
+    )
+    assert asyncio.run(asked) == {"score": 1.0, "acc": 1.0, "valid": 1.0, "right": 1.0}

@@ -1,7 +1,9 @@
-"""verl: `reward.custom_reward_function.path` is this file, `name` is `compute_score`.
+"""verl: a custom reward function, named in a run's configuration.
 
-    reward.custom_reward_function.reward_kwargs:
-      {url: "http://127.0.0.1:8000", scorer: {type: math}, parts: []}
+    reward.custom_reward_function:
+      path: pkg://trainer_client.adapters.verl
+      name: compute_score
+      reward_kwargs: {url: "http://127.0.0.1:8000", scorer: {type: math}, parts: []}
 
 verl takes the extra keys of the first sample for those of all, so they never vary: `valid` is
 0.0 where nothing could be scored, and the reward is then 0.0, which verl has no way to leave
