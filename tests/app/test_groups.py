@@ -165,6 +165,16 @@ def test_majority_needs_no_reference(client: TestClient) -> None:
     assert first["selected"] == 0
 
 
+def test_majority_may_be_a_part_of_a_composite(client: TestClient) -> None:
+    brief = {"type": "length", "max_length": 400, "buffer": 100}
+    parts = {"agrees": {"scorer": "majority"}, "brief": {"scorer": brief, "weight": 0.5}}
+    found = only(
+        client, *boxed("1/2", "0.5", "3"), scorer={"type": "weighted", "components": parts}
+    )
+    assert [score["components"]["agrees"] for score in found["scores"]] == [1.0, 1.0, 0.0]
+    assert found["majority"]["votes"] == 2
+
+
 def test_answers_that_are_texts_are_compared_as_texts(client: TestClient) -> None:
     found = only(client, "1/2", "0.5", "0.5", scorer="string_reversal")
     assert found["majority"] == {"answer": "0.5", "votes": 2, "index": 1, "share": 2 / 3}

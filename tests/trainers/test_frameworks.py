@@ -100,9 +100,11 @@ def test_verifiers_leaves_no_reward_on_a_trace_that_could_not_be_scored(
     example = load_example("verifiers_task")
     task = example.Reverse(example.ReverseData(prompt="Reverse abc", answer=None))
     trace = example.trace_of(task, "cba")
-    with pytest.raises(vf.TaskError, match="missing_field"):
+    with pytest.raises(vf.TaskError, match="missing_field") as caught:
         asyncio.run(task.score(trace))
     assert trace.rewards == {"assay": None}
+    trace.record_error(caught.value)  # as a rollout does
+    assert trace.has_error, "by which prime-rl keeps it out of training"
 
 
 def test_verls_manager_gives_the_same_keys_whatever_happens(
