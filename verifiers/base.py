@@ -13,6 +13,8 @@ and the type refuses to exist otherwise. Our faults are raised as one of these:
     ├── DeadlineExceeded         deadline_exceeded       yes
     ├── ShuttingDown             shutting_down           yes
     ├── SandboxUnavailable       sandbox_unavailable     yes
+    ├── ModelUnavailable         model_unavailable       yes, unless told
+    ├── JudgeFailed              judge_failed            yes, unless told
     └── InternalError            internal                no, unless told
 """
 
@@ -43,9 +45,9 @@ from pydantic import (
 
 logger = logging.getLogger(__name__)
 
-LaneName = Literal["inline", "cpu", "sandbox"]
+LaneName = Literal["inline", "cpu", "sandbox", "model", "llm"]
 """Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang, `sandbox` for
-programs that a policy wrote."""
+programs that a policy wrote, `model` for reward models, `llm` for what waits for LLM judges."""
 
 Kind = Literal["verifier", "judge", "composite"]
 
@@ -297,6 +299,26 @@ class SandboxUnavailable(ScoringError):
     retryable = True
 
 
+class ModelUnavailable(ScoringError):
+    """The reward model is not loaded, or failed."""
+
+    code = "model_unavailable"
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class JudgeFailed(ScoringError):
+    """An LLM judge stayed unreachable, or gave no valid verdict."""
+
+    code = "judge_failed"
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
 class InternalError(ScoringError):
     """Something of ours broke. The message says what, without its insides."""
 
@@ -343,11 +365,14 @@ Run = Callable[["Scorer[Any]", Sequence[Sample]], Awaitable[list[Score]]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a scorer made of other scorers needs from whoever hosts it."""
+    """What a scorer may need from whoever hosts it."""
 
     build: Callable[[ScorerSpec], Scorer[Any]]
+    """Builds the parts of a composite."""
     run: Run
     """Scores on the lane where the given scorer belongs."""
+    hosted: Mapping[type, Any] = field(default_factory=dict)
+    """What outlives a scorer and is shared by many, such as loaded models, by its type."""
 
 
 async def run_here(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:

@@ -74,6 +74,8 @@ class Registry:
         presets: names for specs, from the settings.
         run: how a composite scores its parts. The service passes its scheduler, so that
             a part that may hang runs where it can be killed.
+        more: scorers beside the verifiers: those that this package may not import.
+        hosted: see `Services`.
 
     Raises:
         SpecError: two scorers share a name, or a preset takes a scorer's name or does not
@@ -81,11 +83,17 @@ class Registry:
     """
 
     def __init__(
-        self, presets: Mapping[str, ScorerSpec] | None = None, *, run: Run = run_here
+        self,
+        presets: Mapping[str, ScorerSpec] | None = None,
+        *,
+        run: Run = run_here,
+        more: Iterable[type[Scorer[Any]]] = (),
+        hosted: Mapping[type, Any] | None = None,
     ) -> None:
-        self.types = by_name(discover())
+        self.types = by_name([*BUILT_IN, *more, *installed()])
         self.presets = dict(presets or {})
         self._run = run
+        self._hosted = hosted or {}
         self._built: OrderedDict[str, Scorer[Any]] = OrderedDict()
         for name in self.presets:
             if name in self.types:
@@ -141,7 +149,9 @@ class Registry:
             raise SpecError(
                 [(f["loc"], f["msg"].removeprefix("Value error, ")) for f in faults]
             ) from None
-        services = Services(build=lambda part: self._build(part, depth + 1), run=self._run)
+        services = Services(
+            build=lambda part: self._build(part, depth + 1), run=self._run, hosted=self._hosted
+        )
         return scorer_type.create(parameters, services)
 
 
@@ -161,8 +171,7 @@ def by_name(scorers: Iterable[type[Scorer[Any]]]) -> dict[str, type[Scorer[Any]]
     return types
 
 
-def discover() -> Iterator[type[Scorer[Any]]]:
-    """The built-in scorers, then those that installed distributions offer."""
-    yield from BUILT_IN
+def installed() -> Iterator[type[Scorer[Any]]]:
+    """The scorers that installed distributions offer."""
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         yield entry_point.load()

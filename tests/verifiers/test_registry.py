@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from verifiers.base import SpecError
+from verifiers.base import Services, SpecError
 from verifiers.exact_match import ExactMatch
 from verifiers.registry import MAX_BUILT, Registry, UnknownScorer
 
@@ -208,3 +208,26 @@ def install(path: Path, monkeypatch: pytest.MonkeyPatch, *, scorer_name: str) ->
     )
     monkeypatch.syspath_prepend(path)
     monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+class Lender:
+    """What a host lends in these tests."""
+
+
+class Borrowing(ExactMatch):
+    """A scorer that keeps what its host lends it."""
+
+    name = "borrowing"
+
+    @classmethod
+    def create(cls, parameters: Any, services: Services) -> Borrowing:
+        scorer = cls(parameters)
+        scorer.lender = services.hosted[Lender]
+        return scorer
+
+
+def test_a_host_adds_scorers_and_lends_them_what_is_shared() -> None:
+    lender = Lender()
+    registry = Registry(more=[Borrowing], hosted={Lender: lender})
+    assert "borrowing" in registry.names()
+    assert registry.build("borrowing").lender is lender

@@ -1,0 +1,1 @@
+"""Calls to LLM judges: what is asked, what comes back, and who answers."""
