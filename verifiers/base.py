@@ -501,6 +501,13 @@ class Verifier(Scorer[P]):
             ScoringError: as `score_one` would.
         """
 
+    def is_quick(self, sample: Sample) -> bool:
+        """Whether scoring it is sure to take microseconds, whoever wrote it.
+
+        Then it need not go where it can be killed. False, where knowing takes any longer.
+        """
+        return False
+
     def refusal(self, sample: Sample) -> Score | None:
         """Why this sample cannot be scored whatever its completion is; None where it can."""
         try:

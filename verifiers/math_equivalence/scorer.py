@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.comparison import compare
 from verifiers.math_equivalence.extraction import Extraction, extract, final_part
 from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
-from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.policy import AnswerFrom, MathParameters
 from verifiers.math_equivalence.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
 from verifiers.math_equivalence.structures import kind
@@ -19,6 +20,15 @@ REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
 
 ANSWERS_KEPT = 8_192
+
+MAX_QUICK_CHARACTERS = 8_192
+"""Of a completion that is searched for its answer in less than a millisecond."""
+
+PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+"""Numbers that are read and compared in microseconds."""
+
+UNCLOSED = Extraction("", "unclosed reasoning")
+
 MAX_EXPLAINED_CHARACTERS = 200
 """Normal forms are repeated in `details` up to this length."""
 
@@ -49,6 +59,21 @@ class MathEquivalence(Verifier[MathParameters]):
         "scorer": {"type": "math"},
     }
 
+    def __init__(self, parameters: MathParameters) -> None:
+        super().__init__(parameters)
+        self._reasoning_tags = tuple(parameters.reasoning_tags)
+
+    def is_quick(self, sample: Sample) -> bool:
+        """Both sides are plain numbers, and the completion is short enough to search."""
+        text = sample.text
+        if len(text) > MAX_QUICK_CHARACTERS or not PLAIN.fullmatch(str(sample.reference)):
+            return False
+        found = self.extraction(text)
+        return found is None or (
+            len(found.others) <= MAX_BOXES
+            and all(PLAIN.fullmatch(answer) for answer in (found.text, *found.others))
+        )
+
     def prepare(self, sample: Sample) -> None:
         compiled(self.reference_of_sample(sample))
 
@@ -60,10 +85,9 @@ class MathEquivalence(Verifier[MathParameters]):
                 the limits.
         """
         reference = compiled(self.reference_of_sample(sample))
-        final = final_part(sample.text, self.parameters.reasoning_tags)
-        if final is None:
+        extraction = self.extraction(sample.text)
+        if extraction is UNCLOSED:
             return self.lowest("no_answer", reason="unclosed reasoning")
-        extraction = extract(final, self.parameters.answer_from)
         if extraction is None or not extraction.text:
             return self.lowest("no_answer", reason="no answer found")
         try:
@@ -76,6 +100,9 @@ class MathEquivalence(Verifier[MathParameters]):
         if verdict.equal and extraction.others:
             verdict = self.undisputed(verdict, reference, extraction)
         return self.scored(verdict, extraction, reference, answer)
+
+    def extraction(self, completion: str) -> Extraction | None:
+        return extracted(completion, self._reasoning_tags, self.parameters.answer_from)
 
     def reference_of_sample(self, sample: Sample) -> str | int | float:
         """The reference, its type checked without pydantic where that is plain."""
@@ -121,6 +148,15 @@ class MathEquivalence(Verifier[MathParameters]):
             details["witness"] = verdict.witness
         outcome: Outcome = "rejected" if verdict.rejected else "incorrect"
         return Score(reward=0.0, outcome=outcome, answer=extraction.text, details=details)
+
+
+@lru_cache(maxsize=1)
+def extracted(
+    completion: str, reasoning_tags: tuple[str, ...], answer_from: AnswerFrom
+) -> Extraction | None:
+    """The answer, looked for once by `is_quick` and `score_one`."""
+    final = final_part(completion, reasoning_tags)
+    return UNCLOSED if final is None else extract(final, answer_from)
 
 
 def kind_of(reading: Reading) -> str:
