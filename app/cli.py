@@ -7,7 +7,7 @@ import codecs
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -213,8 +213,7 @@ async def score_all(
             progress() as bar,
         ):
             task = bar.add_task("scoring", total=len(samples))
-            for start in range(0, len(samples), BATCH):
-                part = slice(start, start + BATCH)
+            for part in parts(samples, BATCH):
                 scores = await scheduler.submit(chosen[part], samples[part]).result()
                 write(scores, out)
                 tally.update(map(label, scores))
@@ -222,6 +221,21 @@ async def score_all(
     finally:
         await scheduler.stop(grace_s=0)
     return tally
+
+
+def parts(samples: Sequence[Sample], size: int) -> Iterator[slice]:
+    """Cuts `samples` into parts of about this size, never between neighbours of one group."""
+    start = 0
+    while start < len(samples):
+        stop = min(start + size, len(samples))
+        while (
+            stop < len(samples)
+            and samples[stop].group is not None
+            and samples[stop].group == samples[stop - 1].group
+        ):
+            stop += 1
+        yield slice(start, stop)
+        start = stop
 
 
 def choose(registry: Registry, sample: Sample, default: ScorerSpec | None) -> Scorer[Any]:

@@ -267,5 +267,7 @@ class CpuLane(Lane):
         return worker
 
     async def _discard(self, worker: Worker) -> None:
-        self._alive.discard(worker)
-        await worker.kill()
+        """Kills a worker, to the end even where whoever asks is cancelled meanwhile."""
+        ending = asyncio.ensure_future(worker.kill())
+        ending.add_done_callback(lambda _: self._alive.discard(worker))
+        await asyncio.shield(ending)

@@ -7,6 +7,9 @@ import os
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["trainers"]
+"""They need the frameworks, and a virtual environment of their own: `make test-trainers`."""
+
 # How long an example takes is the machine's affair.
 settings.register_profile("assay", deadline=None)
 settings.load_profile("assay")

@@ -422,6 +422,11 @@ class Scorer(ABC, Generic[P]):
         """The same sample always earns the same reward."""
         return True
 
+    @property
+    def answers_are_text(self) -> bool:
+        """An answer is its characters, so `1/2` and `0.5` are two. Else it is mathematics."""
+        return False
+
     def demand(self) -> Counter[LaneName]:
         """How many places one sample takes in each lane, parts included."""
         return Counter({self.lane: 1})

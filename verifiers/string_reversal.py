@@ -73,6 +73,10 @@ class StringReversal(Verifier[StringReversalParameters]):
         "scorer": {"type": "string_reversal"},
     }
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer is the reversal; otherwise the partial credit, 0 by default."""
         options = self.parameters
