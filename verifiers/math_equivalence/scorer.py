@@ -10,7 +10,7 @@ from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.comparison import compare
 from verifiers.math_equivalence.extraction import Extraction, extract, final_part
 from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
-from verifiers.math_equivalence.policy import AnswerFrom, MathParameters
+from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
 from verifiers.math_equivalence.structures import kind
@@ -62,6 +62,7 @@ class MathEquivalence(Verifier[MathParameters]):
     def __init__(self, parameters: MathParameters) -> None:
         super().__init__(parameters)
         self._reasoning_tags = tuple(parameters.reasoning_tags)
+        self._last_extraction: tuple[str | None, Extraction | None] = (None, None)
 
     def is_quick(self, sample: Sample) -> bool:
         """Both sides are plain numbers, and the completion is short enough to search."""
@@ -102,7 +103,13 @@ class MathEquivalence(Verifier[MathParameters]):
         return self.scored(verdict, extraction, reference, answer)
 
     def extraction(self, completion: str) -> Extraction | None:
-        return extracted(completion, self._reasoning_tags, self.parameters.answer_from)
+        """The answer, looked for once by `is_quick` and `score_one`."""
+        last, found = self._last_extraction
+        if completion is not last:
+            final = final_part(completion, self._reasoning_tags)
+            found = UNCLOSED if final is None else extract(final, self.parameters.answer_from)
+            self._last_extraction = completion, found
+        return found
 
     def reference_of_sample(self, sample: Sample) -> str | int | float:
         """The reference, its type checked without pydantic where that is plain."""
@@ -148,15 +155,6 @@ class MathEquivalence(Verifier[MathParameters]):
             details["witness"] = verdict.witness
         outcome: Outcome = "rejected" if verdict.rejected else "incorrect"
         return Score(reward=0.0, outcome=outcome, answer=extraction.text, details=details)
-
-
-@lru_cache(maxsize=1)
-def extracted(
-    completion: str, reasoning_tags: tuple[str, ...], answer_from: AnswerFrom
-) -> Extraction | None:
-    """The answer, looked for once by `is_quick` and `score_one`."""
-    final = final_part(completion, reasoning_tags)
-    return UNCLOSED if final is None else extract(final, answer_from)
 
 
 def kind_of(reading: Reading) -> str:
