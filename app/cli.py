@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -24,11 +25,7 @@ from app.settings import SettingsError, load_settings
 from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
 from verifiers.registry import Registry
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="The reward and verifier service of a reinforcement-learning run.",
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 stderr = Console(stderr=True)
 
 SCORE = TypeAdapter(Score)
@@ -45,6 +42,22 @@ ConfigOption = Annotated[
 
 def main() -> None:
     app()
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("assay-server"))
+        raise typer.Exit
+
+
+@app.callback()
+def assay(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+) -> None:
+    """The reward and verifier service of a reinforcement-learning run."""
 
 
 @app.command()

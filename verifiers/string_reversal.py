@@ -148,7 +148,7 @@ def reversal(text: str, unit: Unit) -> str:
     """`text` with its units in reverse order. Words are joined by single spaces."""
     if unit == "word":
         return " ".join(reversed(text.split()))
-    if unit == "codepoint" or is_plain(text):
+    if is_plain(text) or unit == "codepoint":
         return text[::-1]
     return "".join(reversed(GRAPHEME_CLUSTER.findall(text)))
 

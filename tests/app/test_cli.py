@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ def assay(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
 
 def jsonl(*samples: dict[str, Any]) -> str:
     return "".join(json.dumps(sample) + "\n" for sample in samples)
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert assay("--version").stdout.strip() == version("assay-server")
 
 
 def test_a_file_is_scored_in_order(tmp_path: Path) -> None:
