@@ -15,6 +15,10 @@ from pydantic import Field
 
 from verifiers.base import Parameters, Run, Sample, Score, ScoreError, Verifier
 from verifiers.math_equivalence.clusters import clusters
+from verifiers.math_equivalence.scorer import PLAIN
+
+MAX_QUICK_ANSWERS = 256
+"""Plain numbers that are sorted within a millisecond or two."""
 
 
 class AnswerClustersParameters(Parameters):
@@ -38,6 +42,15 @@ class AnswerClusters(Verifier[AnswerClustersParameters]):
         "reference": ["1/2", "0.5", "2"],
         "scorer": {"type": "answer_clusters"},
     }
+
+    def is_quick(self, sample: Sample) -> bool:
+        """They are few plain numbers, of which no pair needs comparing."""
+        answers = sample.reference
+        return (
+            isinstance(answers, list)
+            and len(answers) <= MAX_QUICK_ANSWERS
+            and all(PLAIN.fullmatch(str(answer)) for answer in answers)
+        )
 
     def score_one(self, sample: Sample) -> Score:
         labels = clusters(self.reference_of(sample), in_pairs=self.parameters.in_pairs)

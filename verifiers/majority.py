@@ -33,6 +33,7 @@ from verifiers.base import (
 from verifiers.extract import REASONING_TAG
 from verifiers.math_equivalence.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
+from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
 
 
 class MajorityParameters(Parameters):
@@ -57,6 +58,9 @@ class FinalAnswer(Verifier[MajorityParameters]):
         "completion": "So it is \\boxed{42}.",
         "scorer": {"type": "final_answer"},
     }
+
+    def is_quick(self, sample: Sample) -> bool:
+        return len(sample.text) <= MAX_QUICK_CHARACTERS
 
     def score_one(self, sample: Sample) -> Score:
         final = final_part(sample.text, self.parameters.reasoning_tags)
