@@ -61,7 +61,8 @@ class Worker:
     @classmethod
     async def start(cls, cpu_limit_s: float, memory_bytes: int) -> Worker:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "app.worker", str(cpu_limit_s), str(memory_bytes)),
             stdin=asyncio.subprocess.PIPE,
