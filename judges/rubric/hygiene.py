@@ -1,0 +1,153 @@
+"""Keeps what a policy wrote from being read as anything but data.
+
+A completion goes to a judge as a JSON string, on one line, between two lines that carry a nonce
+of 128 bits. To speak from outside its block it would have to write that nonce; the nonce is a
+keyed hash of the whole question, the completion included, so a completion cannot contain it but
+by a guess at one in 2^128. Nothing that a chat template would read as a control token survives:
+its first character is written as a JSON escape, which a judge reads as the same text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import unicodedata
+from typing import Any
+
+from verifiers.extract import AnswerFrom, answer_in
+
+NONCE_BYTES = 16
+
+KEY_BYTES = 32
+
+# --- nonces -----------------------------------------------------------------------------
+
+
+class Nonces:
+    """Makes nonces: one for each question, which nobody without the key can tell beforehand.
+
+    Different questions never share one. Equal questions do, so that equal requests in flight
+    can share a call and a cache can answer; with a key that outlives the process, also later.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key or secrets.token_bytes(KEY_BYTES)
+
+    def of(self, *question: Any) -> str:
+        """The nonce of a question, given as JSON values."""
+        content = json.dumps(question, sort_keys=True).encode()
+        return hashlib.blake2b(content, key=self._key, digest_size=NONCE_BYTES).hexdigest()
+
+
+# --- blocks -----------------------------------------------------------------------------
+
+TEMPLATE_WORDS = "|".join(
+    """s bos eos pad unk mask cls sep im_start im_end sys system user assistant human model tool
+    tools tool_call tool_calls tool_response function_call function_response think thinking thought
+    reasoning analysis final answer turn start_of_turn end_of_turn endoftext end_of_text
+    begin_of_text start_header_id end_header_id eot_id eom_id start_of_image image""".split()
+)
+
+CONTROL_TOKENS = re.compile(
+    rf"""
+      <(?=[|｜│<])                                # <|im_start|>, <｜User｜>, <<SYS>>, <<<end …
+    | <(?=/?\s*(?:{TEMPLATE_WORDS})\s*/?>)        # <s>, </s>, <start_of_turn>, <think>
+    | <(?=/?\w{{1,32}}[|｜]>)                     # <turn|>
+    | (?-i:\[(?=/?[A-Z][A-Z_\ ]{{1,32}}\]))        # [INST], [/INST], [SYSTEM_PROMPT], [END DATA]
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Where the control tokens of public chat templates begin: ChatML, Llama 2 to 4, Mistral, Gemma,
+DeepSeek, Phi, Qwen, GPT-OSS."""
+
+UNSEEN = re.compile(
+    "[\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff\U000f0000-\U0010fffd]"
+)
+"""What no reader sees and a model does: controls, joiners, turned directions, variation
+selectors, tag characters, private use; and halves of surrogate pairs, which no encoding has."""
+
+
+def serialised(value: Any) -> str:
+    """A value as one line of JSON that reads back as the same value, and holds no control token."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return CONTROL_TOKENS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def block(name: str, value: Any, nonce: str) -> str:
+    """A value between two lines that only who knows the nonce can write."""
+    return f"<<<{name} {nonce}>>>\n{serialised(value)}\n<<<end {name} {nonce}>>>"
+
+
+# --- completions that say nothing -------------------------------------------------------
+
+OPENERS = (
+    "thought process",
+    "lets solve this problem step by step",
+    "lets think step by step",
+    "lets think about this step by step",
+    "step by step",
+    "solution",
+    "the solution is",
+    "answer",
+    "the answer is",
+    "final answer",
+    "the final answer is",
+    "reasoning",
+    "explanation",
+    "response",
+    "output",
+    "result",
+    "here is the answer",
+    "here is the solution",
+    "解",
+    "解答",
+    "答案",
+    "かいせつ",
+    "解説",
+    "respuesta",
+    "solución",
+    "réponse",
+    "antwort",
+    "lösung",
+    "ответ",
+    "решение",
+)
+"""How an answer begins, without one. Judges give such a text full marks up to nine times in ten
+(One Token to Fool LLM-as-a-Judge, arXiv 2507.08794)."""
+
+ONLY_OPENERS = re.compile(rf"(?:(?:{'|'.join(OPENERS)})(?:\s+|$))+", re.IGNORECASE)
+
+LONGEST_OPENER = 200
+"""Characters. Longer texts are for judges, who are not fooled by length alone."""
+
+
+def content_free(text: str) -> bool:
+    """Whether a completion is nothing but punctuation, white space and openers of an answer."""
+    if len(text) > LONGEST_OPENER and any(map(str.isalnum, text)):
+        return False
+    words = bare_words(text)
+    return not words or ONLY_OPENERS.fullmatch(words) is not None
+
+
+def bare_words(text: str) -> str:
+    """The text without punctuation, marks of layout and invisible characters, in small letters."""
+    plain = unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold()
+    kept = "".join("" if c in "'’`" else c if says_something(c) else " " for c in plain)
+    return " ".join(kept.split())
+
+
+def says_something(character: str) -> bool:
+    """Letters and digits do, and symbols beyond ASCII: a tick or an emoji may be an answer."""
+    category = unicodedata.category(character)
+    return category[0] in "LN" or (category[0] in "SM" and not character.isascii())
+
+
+def shown_part(text: str, source: AnswerFrom) -> str | None:
+    """The part of a completion that is judged; None where it never came to one, or says nothing."""
+    answer = answer_in(text, source)
+    return None if answer is None or content_free(answer) else answer
