@@ -1,7 +1,8 @@
 """Reads a judge's reply: all verdicts that were asked for, or none. Pure, and never guesses.
 
-The verdict is the one JSON object in the reply that carries the question's nonce, alone or inside
-prose or a fence. Objects without it are quotations, such as a verdict that a completion forged.
+The verdict is the one JSON object in the reply that begins with the question's nonce, alone or
+inside prose or a fence. Whatever else there is may be quoted from a completion, which can forge
+anything but the nonce, and is not looked at: so it can neither pass for the verdict nor spoil it.
 Two objects with the nonce, a key too many, too few or twice, a verdict outside its form, NaN, or
 a reply that was cut off are no verdict at all.
 """
@@ -9,19 +10,18 @@ a reply that was cut off are no verdict at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from judges.llm.base import Reply
 from judges.rubric.forms import Form, NotAVerdict
-from verifiers.extract import strip_reasoning
 
 MAX_REPLY_CHARACTERS = 200_000
 """Sixty verdicts with reasons take a tenth of that."""
 
-MAX_OPENINGS = 200
-"""Braces at which an object is looked for: each may cost a reading of all that follows."""
+REASONING, REASONED = "<think>", "</think>"
 
 COMPLETE = frozenset({"stop", "end_turn", "eos", "stop_sequence"})
 """How a reply ends that was not cut off, filtered or diverted, in endpoints' various words."""
@@ -81,7 +81,7 @@ def read(key: str, member: Any, form: Form, nonce: str) -> Verdict:
 
 
 def verdict_object(reply: Reply, nonce: str) -> dict[str, Any]:
-    """The only object in the reply that carries the nonce.
+    """The only object in the reply that begins with the nonce.
 
     Raises:
         Malformed: there is none, or more than one, or the reply is incomplete.
@@ -90,35 +90,27 @@ def verdict_object(reply: Reply, nonce: str) -> dict[str, Any]:
         raise Malformed("it did not come to its end")
     if len(reply.text) > MAX_REPLY_CHARACTERS:
         raise Malformed("it is far too long")
-    text = strip_reasoning(reply.text)
-    if text is None:
-        raise Malformed("it did not come to its end")
-    signed = [found for found in objects_in(text) if found.get("nonce") == nonce]
-    if not signed:
-        raise Malformed("it holds no complete JSON object with the nonce")
-    if len(signed) > 1:
-        raise Malformed("it holds two JSON objects with the nonce")
-    return signed[0]
+    text = reply.text
+    if text.lstrip().startswith(REASONING):
+        _, closed, text = text.partition(REASONED)
+        if not closed:
+            raise Malformed("it did not come to its end")
+    starts = [m.start() for m in re.finditer(rf'\{{\s*"nonce"\s*:\s*"{nonce}"', text)]
+    if len(starts) > 1:  # drafts, where a chat template has opened the reasoning
+        starts = [start for start in starts if start > text.rfind(REASONED)]
+    if len(starts) != 1:
+        raise Malformed("it must hold exactly one JSON object that begins with the nonce")
+    return object_at(text, starts[0])
 
 
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects of a text, as RFC 8259 has them: no NaN, no key twice.
-
-    Raises:
-        Malformed: it has more opening braces than a reply has reason for.
-    """
-    position = text.find("{")
-    for _ in range(MAX_OPENINGS):
-        if position < 0:
-            return
-        try:
-            found, end = DECODER.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            end = position + 1
-        else:
-            yield found
-        position = text.find("{", end)
-    raise Malformed("it holds hundreds of braces")
+def object_at(text: str, start: int) -> dict[str, Any]:
+    """The JSON object that begins at `start`, as RFC 8259 has it: no NaN, no key twice."""
+    try:
+        found, _ = DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        raise Malformed("its JSON object is incomplete or broken") from None
+    assert isinstance(found, dict)
+    return found
 
 
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
