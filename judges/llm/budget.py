@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -60,8 +61,13 @@ class Reservation:
     names: tuple[tuple[Scope, str], ...]
 
 
-Refusal = tuple[Scope, str, str]
-"""Whose cap, by scope and name, and what it is."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Whose cap, what it is, and whether calls in flight may return what would be enough."""
+
+    scope: Scope
+    what: str
+    may_pass: bool
 
 
 class Budget:
@@ -71,7 +77,8 @@ class Budget:
         self._store = store
         self._judge = judge
         self._caps: dict[Scope, Cap] = {"run": run, "key": key}
-        self._outstanding: Counter[tuple[Scope, str]] = Counter()
+        self._in_flight: Counter[tuple[Scope, str]] = Counter()
+        self._counting = threading.Lock()
         self._returned = asyncio.Event()
 
     async def reserve(self, caller: Caller, most: Usage) -> Reservation:
@@ -84,41 +91,46 @@ class Budget:
             CapReached: a cap leaves no room for the call.
             GivenUp: others in flight did not return enough before the deadline.
         """
-        names = tuple(self._capped(caller))
-        while names:
+        reservation = Reservation(most, tuple(self._capped(caller)))
+        while reservation.names:
             returned = self._returned
-            self._outstanding.update(names)
-            try:
-                refusal = await self._store.run(lambda db: self._spend(db, names, most))
-            except sqlite3.Error:
-                self._return(names)
-                logger.exception("spending cannot be recorded")
-                raise JudgeFailed("spending cannot be recorded, so nothing is spent") from None
-            except BaseException:
-                self._return(names)
-                raise
+            refusal = await self._spent_or_refused(reservation)
             if refusal is None:
                 break
-            self._return(names)
-            scope, name, what = refusal
-            if not self._outstanding[scope, name]:
-                raise CapReached(f"this {scope} may spend no more than {what} on this judge")
+            if not refusal.may_pass:
+                message = f"this {refusal.scope} may spend no more than {refusal.what} here"
+                raise CapReached(message)
             await until(returned, caller.deadline)
-        return Reservation(most, names)
+        return reservation
+
+    async def _spent_or_refused(self, reservation: Reservation) -> Refusal | None:
+        spending = asyncio.ensure_future(self._store.run(lambda db: self._spend(db, reservation)))
+        try:
+            return await asyncio.shield(spending)
+        except sqlite3.Error:
+            logger.exception("spending cannot be recorded")
+            raise JudgeFailed("spending cannot be recorded, so nothing is spent") from None
+        except asyncio.CancelledError:
+            if await spending is None:
+                await self.settle(reservation, Usage())
+            raise
 
     async def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Returns what the call did not take. A file that fails returns nothing."""
         if not reservation.names:
             return
-        back = [
-            taken - most for taken, most in zip(units(usage), units(reservation.most), strict=True)
-        ]
+        pairs = zip(units(usage), units(reservation.most), strict=True)
+        back = [taken - most for taken, most in pairs]
         try:
             await self._store.run(lambda db: self._add(db, reservation.names, back))
         except sqlite3.Error:
             logger.exception("spending cannot be recorded")
         finally:
-            self._return(reservation.names)
+            with self._counting:
+                self._in_flight.subtract(reservation.names)
+                self._in_flight += Counter()  # forgets those of whom nothing is in flight
+            self._returned.set()
+            self._returned = asyncio.Event()
 
     async def spent(self, scope: Scope, name: str) -> tuple[int, int, float]:
         """Calls, tokens and cost so far, with what is reserved."""
@@ -131,21 +143,16 @@ class Budget:
         if self._caps["key"] != NO_CAP:
             yield "key", caller.key
 
-    def _return(self, names: Sequence[tuple[Scope, str]]) -> None:
-        self._outstanding.subtract(names)
-        self._outstanding += Counter()  # forgets runs of which nothing is in flight
-        self._returned.set()
-        self._returned = asyncio.Event()
-
-    def _spend(
-        self, db: sqlite3.Connection, names: Sequence[tuple[Scope, str]], most: Usage
-    ) -> Refusal | None:
-        for scope, name in names:
-            so_far = self._so_far(db, scope, name)
-            would_be = [a + b for a, b in zip(so_far, units(most), strict=True)]
-            if (what := self._caps[scope].reached_by(*would_be)) is not None:
-                return scope, name, what
-        self._add(db, names, units(most))
+    def _spend(self, db: sqlite3.Connection, reservation: Reservation) -> Refusal | None:
+        amounts = units(reservation.most)
+        with self._counting:
+            for scope, name in reservation.names:
+                so_far = self._so_far(db, scope, name)
+                would_be = [a + b for a, b in zip(so_far, amounts, strict=True)]
+                if (what := self._caps[scope].reached_by(*would_be)) is not None:
+                    return Refusal(scope, what, self._in_flight[scope, name] > 0)
+            self._add(db, reservation.names, amounts)
+            self._in_flight.update(reservation.names)
         return None
 
     def _so_far(self, db: sqlite3.Connection, scope: Scope, name: str) -> tuple[int, int, int]:
