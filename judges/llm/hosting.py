@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from judges.llm.backend import Backend
-from judges.llm.base import Judge
 from judges.llm.budget import Budget
 from judges.llm.cache import Cache
 from judges.llm.capabilities import FEATURES
@@ -25,8 +24,8 @@ from judges.llm.settings import ChatSettings, JudgeSettings, Remote
 from judges.llm.store import Store
 
 
-class Judges:
-    """The judges that a service hosts. Without any, it is empty and fails nothing.
+class Judges(Mapping[str, HostedJudge]):
+    """The judges that a service hosts, by name. Without any it is empty, and no fault.
 
     Args:
         settings: by the judges' names.
@@ -41,38 +40,27 @@ class Judges:
             name: hosted(name, table, self._store) for name, table in (settings or {}).items()
         }
 
-    def __getitem__(self, name: str) -> Judge:
-        """The judge of this name.
-
-        Raises:
-            KeyError: there is none.
-        """
+    def __getitem__(self, name: str) -> HostedJudge:
         return self._judges[name]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._judges
-
-    def __iter__(self) -> Iterator[HostedJudge]:
-        return iter(self._judges.values())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._judges)
 
     def __len__(self) -> int:
         return len(self._judges)
 
-    def names(self) -> list[str]:
-        return sorted(self._judges)
-
     async def start(self) -> None:
-        for judge in self:
+        for judge in self.values():
             await judge.start()
 
     async def close(self) -> None:
-        for judge in self:
+        for judge in self.values():
             await judge.close()
         await self._store.close()
 
     def faults(self) -> dict[str, str]:
         """The judges that cannot answer now, each with its reason."""
-        found = {judge.name: judge.fault() for judge in self}
+        found = {judge.name: judge.fault() for judge in self.values()}
         return {name: fault for name, fault in found.items() if fault is not None}
 
 

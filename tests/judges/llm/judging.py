@@ -40,5 +40,5 @@ async def chat_judge(
     """A chat judge that retries at once, so to speak."""
     table = {"kind": "chat", "base_url": url, "model": "m", "retry_base_s": 0.001, **TOLD}
     async with judges(store, grader={**table, **members}) as hosted:
-        (judge,) = hosted
+        (judge,) = hosted.values()
         yield judge
