@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from judges.llm.base import Judge
+from judges.llm.hosting import Judges
 from judges.rubric.rubric import Rubric, Rubrics
 from verifiers.base import Services, SpecError
 
 MAX_JUDGES = 16
 """Each of a panel is paid for."""
-
-
-class JudgeTable(dict[str, Judge]):
-    """The judges that a host lends, by name."""
 
 
 def named_rubric(given: Rubric | str | None, services: Services) -> Rubric | None:
@@ -34,7 +31,7 @@ def chosen_judges(
     Raises:
         SpecError: there is none of that name, one is named twice, or there is a choice.
     """
-    hosted: Mapping[str, Judge] = services.hosted.get(JudgeTable, {})
+    hosted: Mapping[str, Judge] = services.hosted.get(Judges, {})
     known = ", ".join(sorted(hosted)) or "none: the service has no judges"
     if given is None:
         if len(hosted) != 1:

@@ -1,15 +1,13 @@
 """Keeps what a policy wrote from being read as anything but data.
 
 A completion goes to a judge as a JSON string, on one line, between two lines that carry a nonce
-of 128 bits. To speak from outside its block it would have to write that nonce; the nonce is a
-keyed hash of the whole question, the completion included, so a completion cannot contain it but
-by a guess at one in 2^128. Nothing that a chat template would read as a control token survives:
-its first character is written as a JSON escape, which a judge reads as the same text.
+of 128 bits, drawn anew for each question. To speak from outside its block it would have to write
+that nonce, and can only guess. Nothing that a chat template would read as a control token
+survives: its first character is written as a JSON escape, which a judge reads as the same text.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import secrets
@@ -20,25 +18,9 @@ from verifiers.extract import AnswerFrom, answer_in
 
 NONCE_BYTES = 16
 
-KEY_BYTES = 32
 
-# --- nonces -----------------------------------------------------------------------------
-
-
-class Nonces:
-    """Makes nonces: one for each question, which nobody without the key can tell beforehand.
-
-    Different questions never share one. Equal questions do, so that equal requests in flight
-    can share a call and a cache can answer; with a key that outlives the process, also later.
-    """
-
-    def __init__(self, key: bytes | None = None) -> None:
-        self._key = key or secrets.token_bytes(KEY_BYTES)
-
-    def of(self, *question: Any) -> str:
-        """The nonce of a question, given as JSON values."""
-        content = json.dumps(question, sort_keys=True).encode()
-        return hashlib.blake2b(content, key=self._key, digest_size=NONCE_BYTES).hexdigest()
+def fresh_nonce() -> str:
+    return secrets.token_hex(NONCE_BYTES)
 
 
 # --- blocks -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from judges.llm.base import Ask, Judge, Reply
-from judges.rubric.hygiene import Nonces
+from judges.rubric.hygiene import fresh_nonce
 from judges.rubric.parse import Malformed, Verdict, verdicts_in, weighted_verdict
 from judges.rubric.prompts import ask_for, ask_for_option, repaired
 from judges.rubric.questions import Question
@@ -82,7 +82,6 @@ class Panel:
 
     judges: Mapping[str, Judge]
     weights: Mapping[str, float]
-    nonces: Nonces
     samples: int = 1
     temperature: float = 0.0
     probabilities: bool = False
@@ -116,7 +115,7 @@ class Panel:
     async def _verdicts(
         self, judge: Judge, question: Question, seed: int, tally: Tally
     ) -> dict[str, Verdict]:
-        nonce = self.nonces.of(question.content(), seed)
+        nonce = fresh_nonce()
         if self.probabilities:
             return await self._weighed(judge, question, nonce, seed, tally)
         ask = ask_for(question, nonce, temperature=self.temperature, seed=seed)

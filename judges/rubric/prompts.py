@@ -73,6 +73,7 @@ def ask_for(question: Question, nonce: str, *, temperature: float, seed: int) ->
         max_tokens=TOKENS_FOR_THE_FRAME + TOKENS_FOR_A_VERDICT * len(question.forms),
         temperature=temperature,
         seed=seed,
+        nonce=nonce,
     )
 
 
@@ -83,7 +84,7 @@ def ask_for_option(question: Question, nonce: str, *, seed: int) -> Ask:
     reply = filled(REPLY_OPTION, options=", ".join(options))
     body = message(question, nonce, f"nonce: {nonce}\n\n{reply}")
     turns = (Turn("system", RULES), Turn("user", body))
-    return Ask(turns=turns, options=options, max_tokens=8, seed=seed)
+    return Ask(turns=turns, options=options, max_tokens=8, seed=seed, nonce=nonce)
 
 
 def message(question: Question, nonce: str, reply: str) -> str:

@@ -62,11 +62,6 @@ class Question:
     forms: Mapping[str, Form]
     """What is to be decided, by the key under which the reply has its verdict."""
 
-    def content(self) -> list[Any]:
-        """All that the question says, as JSON values."""
-        forms = {key: form.described() for key, form in self.forms.items()}
-        return [self.task, self.criteria, self.instructions, self.data, forms]
-
 
 def each(rubric: Rubric, criteria: Sequence[Criterion], data: Blocks) -> Question:
     """One verdict for each criterion."""

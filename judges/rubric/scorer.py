@@ -22,7 +22,7 @@ from judges.rubric import aggregate
 from judges.rubric.calibration import Calibration
 from judges.rubric.compare import Candidate, Comparison, listwise, pairwise
 from judges.rubric.hosted import chosen_judges, named_rubric
-from judges.rubric.hygiene import Nonces, shown_part
+from judges.rubric.hygiene import shown_part
 from judges.rubric.judging import Opinion, Panel, Tally, all_of, derived_seed
 from judges.rubric.programs import Build, Built, built, program_value
 from judges.rubric.prompts import PROMPTS_DIGEST
@@ -176,7 +176,6 @@ class RubricScorer(Scorer[RubricParameters]):
         panel = Panel(
             judges=judges,
             weights={name: weights.get(name, 1.0) for name in judges},
-            nonces=services.hosted.get(Nonces) or Nonces(),
             samples=parameters.samples,
             temperature=parameters.temperature,
             probabilities=parameters.probabilities,
@@ -205,6 +204,15 @@ class RubricScorer(Scorer[RubricParameters]):
             name: [judge.fingerprint, self._panel.weights[name]]
             for name, judge in self._panel.judges.items()
         }
+
+    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
+        """Which samples must be scored together: those of a group, where they are compared."""
+        if self.parameters.mode == "pointwise":
+            return [[index] for index in range(len(samples))]
+        groups: dict[str | None, list[int]] = {}
+        for index, sample in enumerate(samples):
+            groups.setdefault(sample.group, []).append(index)
+        return list(groups.values())
 
     async def score(self, samples: Sequence[Sample]) -> list[Score]:
         """Scores each sample, or each group of them, as its own task."""
@@ -368,27 +376,22 @@ class RubricScorer(Scorer[RubricParameters]):
 
     async def _compared(self, samples: Sequence[Sample]) -> list[Score]:
         """Scores group by group; a sample without a group, or alone in one, is an error."""
-        groups: dict[str | None, list[int]] = {}
-        for index, sample in enumerate(samples):
-            groups.setdefault(sample.group, []).append(index)
+        groups = self.parts(samples)
         by_group = await asyncio.gather(
-            *(
-                self._compared_group(group, [samples[index] for index in indices])
-                for group, indices in groups.items()
-            )
+            *(self._compared_group([samples[index] for index in group]) for group in groups)
         )
         scores: dict[int, Score] = {}
-        for indices, found in zip(groups.values(), by_group, strict=True):
-            scores.update(zip(indices, found, strict=True))
+        for group, found in zip(groups, by_group, strict=True):
+            scores.update(zip(group, found, strict=True))
         return [scores[index] for index in range(len(samples))]
 
-    async def _compared_group(self, group: str | None, samples: Sequence[Sample]) -> list[Score]:
+    async def _compared_group(self, samples: Sequence[Sample]) -> list[Score]:
         started_ns = time.perf_counter_ns()
         try:
-            if group is None:
+            if samples[0].group is None:
                 raise MissingField(f"the mode {self.parameters.mode} needs `group`")
             if len(samples) < 2:
-                raise MissingField(f"nothing to compare: one sample only has the group {group!r}")
+                raise MissingField("nothing to compare: no other sample has the same `group`")
             scores = await self._compare(samples)
         except Exception as error:
             scores = [self._failed(error) for _ in samples]

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.rubric_judges import NAIVE, Gullible, Honest, contains, naively_met, read
 from judges.llm.base import Ask, Reply
-from judges.rubric import JudgeTable, RubricScorer
-from judges.rubric.hygiene import Nonces
+from judges.llm.cache import question_key
+from judges.llm.hosting import Judges
+from judges.rubric import RubricScorer
 from tests.judges.rubric.rows import rows
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
@@ -22,7 +23,7 @@ ATTACKS = rows("attacks")
 
 
 def scored(judge: Honest, completion: str, **parameters: Any) -> Score:
-    registry = Registry(more=[RubricScorer], hosted={JudgeTable: JudgeTable(judge=judge)})
+    registry = Registry(more=[RubricScorer], hosted={Judges: {judge.name: judge}})
     rubric = {"criteria": [{"id": "names-it", "text": CRITERION}]}
     scorer = registry.build({"type": "rubric", "rubric": rubric, **parameters})
     [score] = asyncio.run(scorer.score([Sample(prompt=PROMPT, completion=completion)]))
@@ -92,7 +93,7 @@ class Leaky(Gullible):
 
 
 def test_a_nonce_that_leaked_is_of_no_use() -> None:
-    """A nonce depends on the whole question, so it changes with the text that quotes it."""
+    """The next question has another."""
     judge = Leaky(contains)
     completion = "It is Lyon."
     for _ in range(5):
@@ -123,13 +124,13 @@ def test_no_score_tells_a_nonce() -> None:
     assert read(judge.asks[0]).nonce not in repr(score)
 
 
-def test_nonces_are_fresh_to_every_question_and_every_process() -> None:
-    ours, theirs = Nonces(), Nonces()
-    asked = [("a", "b"), ("ab", ""), ("a", "b", ""), (["a", "b"],), ("a", "c")]
-    nonces = [ours.of(*question) for question in asked]
-    assert len(set(nonces)) == len(asked)
+def test_a_nonce_is_fresh_to_every_ask_and_equal_questions_stay_equal_to_the_cache() -> None:
+    judge = Honest(contains)
+    for completion in ("It is Paris.", "It is Paris.", "It is Lyon."):
+        scored(judge, completion)
+    nonces = {read(ask).nonce for ask in judge.asks}
+    assert len(nonces) == 3
+    assert nonces == {ask.nonce for ask in judge.asks}
     assert all(len(bytes.fromhex(nonce)) == 16 for nonce in nonces)
-    assert nonces == [ours.of(*question) for question in asked]
-    assert not set(nonces) & {theirs.of(*question) for question in asked}
-    kept = Nonces(b"k" * 32)
-    assert kept.of("a") == Nonces(b"k" * 32).of("a")
+    first, again, other = (question_key("judge", ask) for ask in judge.asks)
+    assert first == again != other

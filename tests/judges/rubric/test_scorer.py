@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.rubric_judges import Honest, Read, contains, read, reply_of, usage
 from judges.llm.base import Ask, Judge, Reply
-from judges.rubric import JudgeTable, Rubric, Rubrics, RubricScorer
+from judges.llm.hosting import Judges
+from judges.rubric import Rubric, Rubrics, RubricScorer
 from verifiers.base import JudgeFailed, Sample, Score, Scorer, SpecError
 from verifiers.registry import Registry
 
@@ -24,8 +25,8 @@ JSON_FORM = {"id": "json", "kind": "verifier", "scorer": {"type": "json_schema",
 
 
 def registry(*judges: Judge, rubrics: Rubrics | None = None) -> Registry:
-    table = JudgeTable({judge.name: judge for judge in judges})
-    return Registry(more=[RubricScorer], hosted={JudgeTable: table, Rubrics: rubrics or Rubrics()})
+    table = {judge.name: judge for judge in judges}
+    return Registry(more=[RubricScorer], hosted={Judges: table, Rubrics: rubrics or Rubrics()})
 
 
 def built(*judges: Judge, criteria: Sequence[Any] = (), **spec: Any) -> Scorer[Any]:
