@@ -1,4 +1,4 @@
-"""The command line: `assay serve`, `assay score`, `assay scorers`."""
+"""The command line: `assay serve`, `assay score`, `assay scorers`, `assay judge`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The reward and verifier service of a reinforcement-learning run.",
 )
+judge = typer.Typer(no_args_is_help=True, help="What judges are worth.")
+app.add_typer(judge, name="judge")
 stderr = Console(stderr=True)
 
 SCORE = TypeAdapter(Score)
@@ -37,6 +40,12 @@ BATCH = 512
 """Samples scored together by `assay score`: the steps of its progress bar."""
 
 USAGE_ERROR = 2
+
+
+class Calibrations(StrEnum):
+    TEMPERATURE = "temperature"
+    ISOTONIC = "isotonic"
+
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; see assay.example.toml.")
@@ -136,6 +145,45 @@ def scorers(
             print(describe(registry, name).model_dump_json(indent=2))
     except (SettingsError, SpecError) as error:
         raise refuse(str(error)) from None
+
+
+@judge.command()
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="JSONL of labelled completions, or of pairs.")],
+    scorer: Annotated[str, typer.Option(help="A rubric: a preset's name, or JSON.")],
+    name: Annotated[
+        list[str] | None, typer.Option("--judge", help="Judges of the settings; all by default.")
+    ] = None,
+    method: Annotated[
+        Calibrations, typer.Option(help="How values become probabilities.")
+    ] = Calibrations.TEMPERATURE,
+    output: Annotated[Path | None, typer.Option(help="JSON of the fitted spec and report.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Fit a panel of judges to labels, refusing those that do not beat chance.
+
+    A line is {"prompt", "completion", "labels": {CRITERION: true}}, or {"prompt", "first",
+    "second", "better": "first"}. Exits with 1 when no judge is good enough.
+    """
+    from app.judging import calibrated, judges_table, panel_table
+    from judges.rubric.calibrate import DataError, read_lines
+    from judges.rubric.fitting import NoJudgeIsGoodEnough
+
+    try:
+        lines = read_lines(file.read_text(encoding="utf-8").splitlines())
+        spec, report = asyncio.run(
+            calibrated(lines, parse_spec(scorer), name or [], method.value, config)
+        )
+    except (SettingsError, SpecError, InputError, DataError) as error:
+        raise refuse(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise refuse(f"cannot read: {error}") from None
+    except NoJudgeIsGoodEnough as error:
+        stderr.print(f"[red]assay:[/red] {error}", highlight=False)
+        raise typer.Exit(1) from None
+    stderr.print(judges_table(report), panel_table(report))
+    document = json.dumps({"spec": spec, "report": report.document()}, indent=2)
+    output.write_text(document + "\n") if output else print(document)
 
 
 class InputError(Exception):

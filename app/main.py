@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
@@ -22,6 +23,7 @@ from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
 from judges.llm.hosting import Judges
+from judges.rubric import Rubrics, RubricScorer
 from verifiers.base import Run
 from verifiers.registry import Registry
 
@@ -72,9 +74,11 @@ def create_registry(settings: Settings, run: Run, judges: Judges) -> Registry:
     """The scorers, with what the service hosts for them.
 
     Raises:
-        SpecError: a preset of the settings does not build.
+        SpecError: a preset of the settings does not build, or a rubric's file is none.
     """
-    return Registry(settings.presets, run=run, hosted={Judges: judges})
+    rubrics = Rubrics.load(Path(settings.rubrics)) if settings.rubrics else Rubrics()
+    hosted: dict[type, Any] = {Judges: judges, Rubrics: rubrics}
+    return Registry(settings.presets, run=run, more=(RubricScorer,), hosted=hosted)
 
 
 def create_scheduler(settings: Settings, metrics: Metrics, judges: Judges) -> Scheduler:

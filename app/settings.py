@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         "Empty keeps it in memory.",
     )
 
+    rubrics: str = Field(
+        "", description="Folder of rubrics (NAME.json, .toml, .txt) that specs may name."
+    )
+
     presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(
         default_factory=dict, description="Scorers by a name of your own."
     )

@@ -19,7 +19,6 @@ from judges.rubric.agreement import (
     balanced_lower_bound,
     calibration_error,
     kappa,
-    mean,
 )
 from judges.rubric.calibration import (
     Isotonic,
@@ -200,6 +199,3 @@ def rows_of(values: Values, indices: Sequence[int]) -> dict[str, list[float]]:
 def best_single(values: Values, labels: Sequence[bool]) -> str:
     """The judge of the highest balanced accuracy, which is known only with all labels."""
     return max(sorted(values), key=lambda name: balanced_accuracy(values[name], labels))
-
-
-__all__ = ["Agreement", "FittedPanel", "agreement", "cross_validated", "fitted_panel", "mean"]

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from judges.rubric.formats import converted
 from judges.rubric.forms import YES_NO, Between, Form, OneOf
-from verifiers.base import Json, Name, Parameters, ScorerSpec, first_fault
+from verifiers.base import Json, Name, Parameters, ScorerSpec, SpecError, first_fault
 from verifiers.weighted import MAX_WEIGHT, not_zero
 
 MAX_CRITERIA = 64
@@ -52,8 +52,11 @@ READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class RubricError(Exception):
+class RubricError(SpecError):
     """A rubric's file cannot be used. The message says which and why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__([((), message)])
 
 
 def not_tiny(weight: float) -> float:
@@ -251,6 +254,8 @@ class Rubrics(dict[str, Rubric]):
         Raises:
             RubricError: a file is no rubric, or two have the same name.
         """
+        if not folder.is_dir():
+            raise RubricError(f"there is no folder {folder}")
         rubrics = cls()
         for path in sorted(folder.iterdir()):
             if path.suffix in READERS:
