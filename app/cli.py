@@ -43,6 +43,7 @@ USAGE_ERROR = 2
 
 
 class Calibrations(StrEnum):
+    VOTE = "vote"
     TEMPERATURE = "temperature"
     ISOTONIC = "isotonic"
 
@@ -156,7 +157,7 @@ def calibrate(
     ] = None,
     method: Annotated[
         Calibrations, typer.Option(help="How values become probabilities.")
-    ] = Calibrations.TEMPERATURE,
+    ] = Calibrations.VOTE,
     output: Annotated[Path | None, typer.Option(help="JSON of the fitted spec and report.")] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.table import Table
 
@@ -12,7 +12,7 @@ from app.main import create_judges, create_registry, create_scheduler
 from app.metrics import Metrics
 from app.settings import load_settings
 from judges.rubric.calibrate import Line, Report, calibrate
-from judges.rubric.fitting import Agreement
+from judges.rubric.fitting import Agreement, Method
 from verifiers.base import ScorerSpec, SpecError
 
 
@@ -20,7 +20,7 @@ async def calibrated(
     lines: Sequence[Line],
     spec: ScorerSpec | None,
     names: Sequence[str],
-    method: Literal["temperature", "isotonic"],
+    method: Method,
     config: Path | None,
 ) -> tuple[dict[str, Any], Report]:
     """The fitted spec and its report; see `judges.rubric.calibrate`."""

@@ -22,6 +22,7 @@ from judges.llm.base import Ask, Reply, Usage
 BLOCK = re.compile(r"^<<<([\w-]+) ([0-9a-f]{32})>>>\n(.*)\n<<<end \1 \2>>>$", re.MULTILINE)
 NONCE = re.compile(r"^nonce: ([0-9a-f]{32})$", re.MULTILINE)
 CRITERION = re.compile(r"^(c\d+): (\{.*\})$", re.MULTILINE)
+WANTED = re.compile(r'^  "([\w-]+)": \{"reason": <', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,15 @@ class Read:
 
 
 def read(ask: Ask) -> Read:
-    text = ask.turns[-1].content
+    return read_message(ask.turns[-1].content)
+
+
+def read_message(text: str) -> Read:
+    """What the last turn says, which is all that an endpoint without structured output gets."""
     nonce = NONCE.findall(text)[-1]
     blocks = {m[1]: json.loads(m[3]) for m in BLOCK.finditer(text) if m[2] == nonce}
     criteria = {m[1]: json.loads(m[2])["criterion"] for m in CRITERION.finditer(text)}
-    keys = tuple(ask.schema["properties"]["verdicts"]["properties"]) if ask.schema else ()
+    keys = tuple(WANTED.findall(text[text.rindex(f"nonce: {nonce}") :]))
     return Read(nonce, blocks, criteria, keys)
 
 

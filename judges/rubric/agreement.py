@@ -53,7 +53,7 @@ def balanced_lower_bound(values: Values, labels: Labels) -> float:
         return 0.0
     shares = [hits / count for hits, count in rates]
     gaps = [share - wilson_lower(*rate) for share, rate in zip(shares, rates, strict=True)]
-    return mean(shares) - math.sqrt(math.fsum(gap * gap for gap in gaps)) / 2.0
+    return max(0.0, mean(shares) - math.sqrt(math.fsum(gap * gap for gap in gaps)) / 2.0)
 
 
 def wilson_lower(hits: float, count: int, z: float = Z) -> float:

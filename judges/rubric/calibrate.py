@@ -182,7 +182,7 @@ async def collect(scorers: Mapping[str, Scorer[Any]], lines: Sequence[Line], run
     return Collected(values, labels, groups, failed)
 
 
-def report_on(collected: Collected, method: Method = "temperature") -> tuple[FittedPanel, Report]:
+def report_on(collected: Collected, method: Method = "vote") -> tuple[FittedPanel, Report]:
     """The panel fitted to all the labels, and what it is worth on labels that it did not see.
 
     Raises:
@@ -215,7 +215,7 @@ async def calibrate(
     lines: Sequence[Line],
     build: Callable[[dict[str, Any]], Scorer[Any]],
     run: Run,
-    method: Method = "temperature",
+    method: Method = "vote",
 ) -> tuple[dict[str, Any], Report]:
     """The spec of a rubric with the panel that was fitted to the lines, and a report.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -18,25 +19,39 @@ from verifiers.base import Parameters
 
 MIN_TEMPERATURE = 1e-3
 MAX_TEMPERATURE = 1e3
-SEARCH_STEPS = 100
-"""Halvings of a golden section: the temperature is then known to twelve digits."""
+SEARCH_STEPS = 60
+"""Of a golden section over six decades: the temperature is then known to ten digits."""
+
+LEAST_DOUBT = 1e-3
+"""A verdict in words is worth 0 or 1, of which the logit is infinite."""
 
 MAX_KNOTS = 1_000
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Temperature(Parameters):
-    """p = 1 / (1 + exp(-(2 v - 1) / T)): one parameter, and 1/2 stays 1/2.
+Scale = Annotated[float, Field(ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE)]
 
-    The logit is the margin 2 v - 1, and not the logit of v, which is infinite for a verdict
-    that all judges agree on.
+
+class Temperature(Parameters):
+    """p = sigmoid(logit(v) / T), for values that are probabilities (arXiv 1706.04599)."""
+
+    kind: Literal["temperature"] = Field("temperature", description="For probabilities.")
+    temperature: Scale = Field(description="Above 1 where values claim too much.")
+
+    def __call__(self, value: float) -> float:
+        return sigmoid(logit(value) / self.temperature)
+
+
+class Vote(Parameters):
+    """p = sigmoid((2 v - 1) / T), for values that are shares of votes.
+
+    The logit of a weighted vote is its margin, times the sum of the weights, as long as judges
+    err independently; T makes up for how far they do not.
     """
 
-    kind: Literal["temperature"] = Field("temperature", description="One parameter.")
-    temperature: float = Field(
-        ge=MIN_TEMPERATURE, le=MAX_TEMPERATURE, description="High where verdicts say too much."
-    )
+    kind: Literal["vote"] = Field("vote", description="For shares of votes.")
+    temperature: Scale = Field(description="High where the margin says little.")
 
     def __call__(self, value: float) -> float:
         return sigmoid((2.0 * value - 1.0) / self.temperature)
@@ -74,30 +89,44 @@ class Isotonic(Parameters):
         return y0 + (y1 - y0) * (value - x0) / (x1 - x0)
 
 
-Calibration = Annotated[Temperature | Isotonic, Field(discriminator="kind")]
+Calibration = Annotated[Vote | Temperature | Isotonic, Field(discriminator="kind")]
 
 
-def sigmoid(logit: float) -> float:
-    """1 / (1 + exp(-logit)), without overflow."""
-    if logit >= 0:
-        return 1.0 / (1.0 + math.exp(-logit))
-    return math.exp(logit) / (1.0 + math.exp(logit))
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    return math.exp(x) / (1.0 + math.exp(x))
 
 
-def softplus(logit: float) -> float:
-    """log(1 + exp(logit)), without overflow: the loss of a label 0."""
-    return max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
+def logit(value: float) -> float:
+    """log(v / (1 - v)), of a value that is kept away from 0 and 1."""
+    kept = min(1.0 - LEAST_DOUBT, max(LEAST_DOUBT, value))
+    return math.log(kept / (1.0 - kept))
+
+
+def softplus(x: float) -> float:
+    """log(1 + exp(x)), without overflow: the loss of a label 0."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def fitted_temperature(values: Sequence[float], labels: Sequence[bool]) -> Temperature:
-    """The temperature under which the labels are likeliest, by golden section over its logarithm.
+    return Temperature(temperature=likeliest_scale([logit(v) for v in values], labels))
+
+
+def fitted_vote(values: Sequence[float], labels: Sequence[bool]) -> Vote:
+    return Vote(temperature=likeliest_scale([2.0 * v - 1.0 for v in values], labels))
+
+
+def likeliest_scale(logits: Sequence[float], labels: Sequence[bool]) -> float:
+    """The T of the likeliest labels under sigmoid(logit / T), by golden section over log T.
 
     The negative log-likelihood is convex in 1/T, and so has one minimum over log T.
     """
-    margins = [(2.0 * v - 1.0) * (1 if y else -1) for v, y in zip(values, labels, strict=True)]
+    margins = [x if label else -x for x, label in zip(logits, labels, strict=True)]
 
-    def loss(log_temperature: float) -> float:
-        inverse = math.exp(-log_temperature)
+    def loss(log_scale: float) -> float:
+        inverse = math.exp(-log_scale)
         return math.fsum(softplus(-margin * inverse) for margin in margins)
 
     low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
@@ -106,35 +135,34 @@ def fitted_temperature(values: Sequence[float], labels: Sequence[bool]) -> Tempe
         a, b = high - ratio * (high - low), low + ratio * (high - low)
         low, high = (low, b) if loss(a) <= loss(b) else (a, high)
     found = math.exp((low + high) / 2.0)
-    return Temperature(temperature=min(MAX_TEMPERATURE, max(MIN_TEMPERATURE, found)))
+    return min(MAX_TEMPERATURE, max(MIN_TEMPERATURE, found))
+
+
+@dataclass(slots=True)
+class Pool:
+    """Neighbouring values that share a probability."""
+
+    first: float
+    last: float
+    total: float
+    count: int
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count
 
 
 def fitted_isotonic(values: Sequence[float], labels: Sequence[bool]) -> Isotonic:
-    """Pool adjacent violators (Ayer et al., 1955), with equal values pooled first."""
-    pools: list[tuple[float, float, int]] = []  # last value, sum of labels, count
-    points = sorted(zip(values, labels, strict=True))
-    for value, label in points:
-        pools.append((value, float(label), 1))
-        while len(pools) > 1 and violates(pools[-2], pools[-1]):
-            (_, total, count), (last, more, extra) = pools[-2:]
-            pools[-2:] = [(last, total + more, count + extra)]
-    knots = flattened(pools, [value for value, _ in points])
-    return Isotonic(values=[x for x, _ in knots], probabilities=[y for _, y in knots])
-
-
-def violates(left: tuple[float, float, int], right: tuple[float, float, int]) -> bool:
-    return left[0] == right[0] or left[1] / left[2] >= right[1] / right[2]
-
-
-def flattened(
-    pools: Sequence[tuple[float, float, int]], values: Sequence[float]
-) -> list[tuple[float, float]]:
-    """The first and last value of each pool with the pool's mean: a step as two knots."""
-    knots: list[tuple[float, float]] = []
-    start = 0
-    for last, total, count in pools:
-        mean = total / count
-        first = values[start]
-        start += count
-        knots += [(first, mean)] if first == last else [(first, mean), (last, mean)]
-    return knots
+    """Pool adjacent violators (Ayer et al., 1955), over the means of equal values."""
+    by_value: dict[float, list[bool]] = {}
+    for value, label in zip(values, labels, strict=True):
+        by_value.setdefault(value, []).append(label)
+    pools: list[Pool] = []
+    for value in sorted(by_value):
+        pools.append(Pool(value, value, sum(by_value[value]), len(by_value[value])))
+        while len(pools) > 1 and pools[-2].mean >= pools[-1].mean:
+            right, left = pools.pop(), pools.pop()
+            total, count = left.total + right.total, left.count + right.count
+            pools.append(Pool(left.first, right.last, total, count))
+    ends = {end: pool.mean for pool in pools for end in (pool.first, pool.last)}
+    return Isotonic(values=list(ends), probabilities=list(ends.values()))

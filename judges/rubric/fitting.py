@@ -21,10 +21,10 @@ from judges.rubric.agreement import (
     kappa,
 )
 from judges.rubric.calibration import (
-    Isotonic,
-    Temperature,
+    Calibration,
     fitted_isotonic,
     fitted_temperature,
+    fitted_vote,
     sigmoid,
 )
 
@@ -39,12 +39,13 @@ FOLDS = 10
 MIN_LABELS = 20
 """With fewer, hardly any judge's lower bound would be above chance."""
 
-Method = Literal["temperature", "isotonic"]
+Method = Literal["vote", "temperature", "isotonic"]
 
 Values = Mapping[str, Sequence[float]]
 """Of each judge by name, one a label."""
 
-FITS: Mapping[Method, Callable[[Sequence[float], Sequence[bool]], Temperature | Isotonic]] = {
+FITS: Mapping[Method, Callable[[Sequence[float], Sequence[bool]], Calibration]] = {
+    "vote": fitted_vote,
     "temperature": fitted_temperature,
     "isotonic": fitted_isotonic,
 }
@@ -75,7 +76,7 @@ class FittedPanel:
     """Weights, which sum to 1, and a calibration."""
 
     weights: Mapping[str, float]
-    calibration: Temperature | Isotonic
+    calibration: Calibration
 
     def probabilities(self, values: Values) -> list[float]:
         return [self.calibration(value) for value in joined(values, self.weights)]
@@ -91,9 +92,7 @@ def agreement(values: Sequence[float], labels: Sequence[bool]) -> Agreement:
     )
 
 
-def fitted_panel(
-    values: Values, labels: Sequence[bool], method: Method = "temperature"
-) -> FittedPanel:
+def fitted_panel(values: Values, labels: Sequence[bool], method: Method = "vote") -> FittedPanel:
     """The panel of all judges that beat chance.
 
     Raises:
@@ -167,7 +166,7 @@ def cross_validated(
     values: Values,
     labels: Sequence[bool],
     groups: Sequence[str],
-    method: Method = "temperature",
+    method: Method = "vote",
     seed: int = 0,
 ) -> list[float]:
     """Each label's probability from a panel that was fitted without its fold.

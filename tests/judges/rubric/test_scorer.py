@@ -124,6 +124,12 @@ def test_the_order_of_criteria_follows_the_seed_and_changes_no_reward() -> None:
     assert rewards == {0.5}
 
 
+def test_silence_does_not_pay_where_a_rubric_has_faults_only() -> None:
+    scorer = built(Honest(contains), criteria=[LYON])
+    assert scored(scorer, "It is Paris.").reward == 1.0
+    assert scored(scorer, "...").reward == 0.0
+
+
 def test_implicit_aggregation_asks_for_one_grade() -> None:
     judge = Scripted([fixed(7)])
     score = scored(built(judge, criteria=[PARIS, LYON], aggregation="implicit"), "Paris")
