@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.rubric_judges import Gullible, Honest, Read, read
+from judges.llm.base import Reply
 from judges.rubric.compare import pairings
 from tests.judges.rubric.rows import rows
-from tests.judges.rubric.test_scorer import PARIS, built
+from tests.judges.rubric.test_scorer import PARIS, Scripted, built
 from verifiers.base import JudgeFailed, Sample, Score
 
 
@@ -81,6 +82,17 @@ def test_listwise_position_bias_is_reported() -> None:
     scores = compared(judge, ["aa", "bb", "cc"], mode="listwise")
     assert scores[0].details["position"]["earlier_advantage"] == pytest.approx(0.2)
     assert len(set(rewards(scores))) == 1, "both orders together cancel it"
+
+
+def test_pairwise_verdicts_may_be_probabilities() -> None:
+    def told(seen: Read) -> Reply:
+        share = 0.9 if len(seen.blocks["first"]) > 1 else 0.3
+        return Reply("", probabilities={"first": share, "equal": 0.0, "second": 1.0 - share})
+
+    scorer = built(Scripted([told, told]), criteria=[PARIS], mode="pairwise", probabilities=True)
+    samples = [Sample(completion=text, group="g") for text in ("xx", "x")]
+    scores = asyncio.run(scorer.score(samples))
+    assert rewards(scores) == [pytest.approx(0.8), pytest.approx(0.2)]
 
 
 @pytest.mark.parametrize("mode", ["pairwise", "listwise"])

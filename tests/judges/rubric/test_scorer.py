@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.rubric_judges import Honest, Read, contains, read, reply_of, usage
 from judges.llm.base import Ask, Judge, Reply
@@ -447,6 +449,18 @@ def test_whatever_may_change_a_score_changes_the_digest() -> None:
         digest(honest, mode="pairwise"),
     ]
     assert len(set(digests)) == len(digests)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), min_size=1))
+def test_arbitrary_completions_get_rewards_in_order(texts: list[str]) -> None:
+    texts = [*texts, "Paris", "<think>"]
+    scorer = built(Honest(contains), criteria=[PARIS, LYON])
+    scores = asyncio.run(scorer.score([Sample(completion=text) for text in texts]))
+    assert len(scores) == len(texts)
+    assert all(score.error is None and 0.0 <= (score.reward or 0.0) <= 1.0 for score in scores)
+    assert (scores[-2].reward, scores[-1].reward) == (1.0, 0.0)
+    assert asyncio.run(scorer.score([])) == []
 
 
 def test_the_example_earns_the_highest_reward_without_any_judge() -> None:
