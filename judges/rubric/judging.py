@@ -84,6 +84,7 @@ class Panel:
     weights: Mapping[str, float]
     samples: int = 1
     temperature: float = 0.0
+    reasoning_tokens: int = 0
     probabilities: bool = False
 
     async def opinions(self, question: Question, seed: int, tally: Tally) -> dict[str, Opinion]:
@@ -118,7 +119,13 @@ class Panel:
         nonce = fresh_nonce()
         if self.probabilities:
             return await self._weighed(judge, question, nonce, seed, tally)
-        ask = ask_for(question, nonce, temperature=self.temperature, seed=seed)
+        ask = ask_for(
+            question,
+            nonce,
+            temperature=self.temperature,
+            seed=seed,
+            reasoning_tokens=self.reasoning_tokens,
+        )
         reply = await heard(judge, ask, tally)
         try:
             return verdicts_in(reply, nonce, question.forms)

@@ -64,13 +64,16 @@ def filled(template: str, **values: str) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
-def ask_for(question: Question, nonce: str, *, temperature: float, seed: int) -> Ask:
+def ask_for(
+    question: Question, nonce: str, *, temperature: float, seed: int, reasoning_tokens: int = 0
+) -> Ask:
     """The question as a judge gets it, to be answered in JSON."""
     reply = filled(REPLY, nonce=nonce, form=form_of(question.forms))
+    tokens = TOKENS_FOR_THE_FRAME + TOKENS_FOR_A_VERDICT * len(question.forms)
     return Ask(
         turns=(Turn("system", RULES), Turn("user", message(question, nonce, reply))),
         schema=schema_of(question.forms),
-        max_tokens=TOKENS_FOR_THE_FRAME + TOKENS_FOR_A_VERDICT * len(question.forms),
+        max_tokens=tokens + reasoning_tokens,
         temperature=temperature,
         seed=seed,
         nonce=nonce,

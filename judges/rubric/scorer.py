@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -31,6 +32,7 @@ from judges.rubric.rubric import MAX_CRITERIA, Criterion, Rubric, SampleRubric
 from verifiers.base import (
     InternalError,
     InvalidReference,
+    JudgeFailed,
     LaneName,
     MissingField,
     Name,
@@ -54,6 +56,12 @@ logger = logging.getLogger(__name__)
 MAX_SAMPLES = 16
 """Each is paid for, by every judge of a panel."""
 
+MAX_LISTED = 20
+"""Completions that a judge can still keep apart in one list."""
+
+MAX_ALL_PAIRS = 64
+"""Completions of a group that all meet, in 4,032 questions. Larger groups need `opponents`."""
+
 
 class RubricParameters(Parameters):
     rubric: Rubric | Name | None = Field(
@@ -73,6 +81,9 @@ class RubricParameters(Parameters):
     )
     samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="Verdicts of each judge, averaged.")
     temperature: float = Field(0.0, ge=0.0, le=2.0, description="Of the judges' sampling.")
+    reasoning_tokens: int = Field(
+        0, ge=0, le=1_000_000, description="More tokens, for judges that think before they reply."
+    )
     probabilities: bool = Field(
         False,
         description="Ask for each option's probability instead of a verdict in words; one call a "
@@ -87,7 +98,8 @@ class RubricParameters(Parameters):
     opponents: int | None = Field(
         None,
         ge=1,
-        description="Pairwise: against how many others each is compared; all of them by default.",
+        description="Pairwise: against how many others each is compared; all of them by default, "
+        "which groups of over 64 are too large for.",
     )
     answer_from: AnswerFrom = Field("final", description="Which part of the completion is judged.")
     screen: bool = Field(
@@ -178,6 +190,7 @@ class RubricScorer(Scorer[RubricParameters]):
             weights={name: weights.get(name, 1.0) for name in judges},
             samples=parameters.samples,
             temperature=parameters.temperature,
+            reasoning_tokens=parameters.reasoning_tokens,
             probabilities=parameters.probabilities,
         )
         return cls(parameters, fixed, panel, services)
@@ -392,12 +405,19 @@ class RubricScorer(Scorer[RubricParameters]):
                 raise MissingField(f"the mode {self.parameters.mode} needs `group`")
             if len(samples) < 2:
                 raise MissingField("nothing to compare: no other sample has the same `group`")
+            if len(samples) > self._largest_group():
+                raise JudgeFailed(f"{len(samples)} are too many to compare", retryable=False)
             scores = await self._compare(samples)
         except Exception as error:
             scores = [self._failed(error) for _ in samples]
         for score in scores:
             score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
         return scores
+
+    def _largest_group(self) -> float:
+        if self.parameters.mode == "listwise":
+            return MAX_LISTED
+        return MAX_ALL_PAIRS if self.parameters.opponents is None else math.inf
 
     async def _compare(self, samples: Sequence[Sample]) -> list[Score]:
         if len({(shown_prompt(s), json.dumps(s.reference, sort_keys=True)) for s in samples}) > 1:

@@ -154,6 +154,15 @@ def test_what_cannot_be_compared_is_an_error(samples: list[dict[str, Any]], code
     assert [score.error and score.error.code for score in scores] == [code, code]
 
 
+@pytest.mark.parametrize(("mode", "count"), [("pairwise", 65), ("listwise", 21)])
+def test_a_group_that_is_too_large_is_not_paid_for(mode: str, count: int) -> None:
+    judge = Honest(longer)
+    [score, *_] = compared(judge, [f"text {n}" for n in range(count)], mode=mode)
+    assert score.error is not None
+    assert (score.error.code, score.error.retryable) == ("judge_failed", False)
+    assert judge.asks == []
+
+
 def test_fewer_opponents_cost_fewer_calls() -> None:
     judge = Honest(longer)
     texts = ["x" * n for n in range(1, 11)]

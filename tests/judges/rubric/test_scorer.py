@@ -158,6 +158,16 @@ def test_many_criteria_are_asked_some_at_a_time() -> None:
     assert {id_ for id_, value in score.components.items() if value} == {"1", "7"}
 
 
+def test_replies_have_room_for_every_verdict_and_for_reasoning() -> None:
+    criteria = [{"id": str(n), "text": f'Contains "{n}".'} for n in range(10)]
+    judge = Honest(contains)
+    scored(built(judge, criteria=criteria), "x")
+    scored(built(judge, criteria=criteria, reasoning_tokens=4_000), "x")
+    plain, reasoning = (ask.max_tokens for ask in judge.asks)
+    assert plain >= 10 * 100
+    assert reasoning == plain + 4_000
+
+
 def test_samples_are_averaged_and_differ_in_seed_and_nonce() -> None:
     judge = Scripted([fixed(True), fixed(False), fixed(True), fixed(True)])
     score = scored(built(judge, criteria=[PARIS], samples=4, temperature=0.7), "Paris")
