@@ -20,10 +20,12 @@ from benchmarks.rubric_judges import NAIVE, Gullible, Honest, contains, naively_
 from benchmarks.rubric_replay import Replayed, last_conclusion, recorded_rule
 from benchmarks.rubric_replay import Row as Pair
 from benchmarks.rubric_replay import rows as recorded_pairs
+from benchmarks.small_judge import FAMILIES, Item, SmallJudge, items
 from judges.llm.base import Reply
 from judges.llm.hosting import Judges
 from judges.rubric import RubricScorer
-from judges.rubric.agreement import accuracy, mean
+from judges.rubric.agreement import accuracy, calibration_error, mean
+from judges.rubric.calibration import fitted_isotonic, fitted_temperature
 from judges.rubric.fitting import agreement, best_single, cross_validated, joined
 from judges.rubric.forms import YES_NO, Between, Form
 from judges.rubric.parse import Malformed, verdicts_in
@@ -38,6 +40,9 @@ FORMS: dict[str, Form] = {"c1": YES_NO, "c2": Between(1, 5)}
 FUZZED = 10_000
 SAMPLES = 2_000
 """Scored to find out what a verdict takes apart from the judge."""
+
+TRAINED, CALIBRATED, HELD_OUT = 6_000, 1_000, 2_000
+"""Items of the small judge."""
 
 SEEDS = 10
 """Of cross-validation: the panel's accuracy is a mean over so many ways to cut the folds."""
@@ -147,6 +152,61 @@ def overhead_row() -> Row:
     return Row("our CPU time for a sample of five criteria and 600 characters", "", measured)
 
 
+# --- a small judge of our own -----------------------------------------------------------
+
+
+def small_judge_rows() -> list[Row]:
+    """Trained, calibrated and measured on items of its own each, through the scorer."""
+    judge = SmallJudge()
+    judge.train(items(TRAINED, seed=1))
+    fitted = {
+        name: fit(probabilities(judge, items(CALIBRATED, seed=2)), labels_of(CALIBRATED, seed=2))
+        for name, fit in (("temperature", fitted_temperature), ("isotonic", fitted_isotonic))
+    }
+    held_out, labels = items(HELD_OUT, seed=3), labels_of(HELD_OUT, seed=3)
+    plain = probabilities(judge, held_out)
+    found = agreement(plain, labels)
+    families = ", ".join(
+        f"{family} {share:.0%}" for family, share in by_family(held_out, plain).items()
+    )
+    what = f"small judge, {HELD_OUT:,} unseen items of {len(FAMILIES)} families"
+    rows = [Row(what, "", f"accuracy {found.accuracy:.1%}, kappa {found.kappa:.3f} ({families})")]
+    for name, calibration in fitted.items():
+        error = calibration_error([calibration(p) for p in plain], labels)
+        measured = f"{error:.3f} (before fitting {found.calibration_error:.3f})"
+        rows.append(Row(f"its calibration error, {name}", "0.05", measured, error <= 0.05))
+    return rows
+
+
+def labels_of(count: int, seed: int) -> list[bool]:
+    return [item.label for item in items(count, seed)]
+
+
+def probabilities(judge: SmallJudge, asked: Sequence[Item]) -> list[float]:
+    """What the scorer makes of the judge's probabilities: each item brings its own rubric."""
+    samples = [
+        Sample(
+            prompt=item.prompt,
+            completion=item.text,
+            reference={"criteria": [{"id": "it", "text": item.criterion}]},
+        )
+        for item in asked
+    ]
+    scores = scored(judge, samples, probabilities=True)
+    return [score.components["it"] for score in scores]
+
+
+def by_family(asked: Sequence[Item], values: Sequence[float]) -> dict[str, float]:
+    """Accuracy, family by family."""
+    places = {
+        family: [n for n, item in enumerate(asked) if item.family == family] for family in FAMILIES
+    }
+    return {
+        family: accuracy([values[n] for n in found], [asked[n].label for n in found])
+        for family, found in places.items()
+    }
+
+
 # --- recorded judges --------------------------------------------------------------------
 
 
@@ -248,18 +308,21 @@ def recorded_rows(folder: Path) -> list[Row]:
 
 NOTES = """\
 The judge of the attacks obeys the last instruction that it sees outside a rightly tagged block,
-quotes what it read word for word, and otherwise looks for the truth; the naive templates are read
-by the same judge, and the first verdict of its reply is taken. This measures the protocol and not
-how often a given LLM is persuaded by what stays inside its block. Recorded judges are replayed
-through our pairwise comparison, which shows them the texts that they saw; pairs on which the two
-orders disagree count half. Panels are fitted on nine tenths of the pairs and measured on the rest,
-the mean of ten ways to cut them; the best judge is picked with all labels in sight. Agreement of
-a strong LLM with people on open-ended quality is not measured here.
+quotes what it read word for word, and otherwise looks for the truth; the naive templates are
+read by the same judge, and the first verdict of its reply is taken. This measures the protocol
+and not how often a given LLM is persuaded by what stays inside its block. Recorded judges are
+replayed through our pairwise comparison, which shows them the texts that they saw; pairs on
+which the two orders disagree count half. The small judge is a logistic regression over hashed
+crosses of criterion and text, trained in a second on generated texts whose truth a program
+knows: it shows that probabilities come through calibrated, and nothing about judging real text.
+Panels are fitted on nine tenths of the pairs and measured on the rest, the mean of ten ways to
+cut them; the best judge is picked with all labels in sight. Agreement of a strong LLM with
+people on open-ended quality is not measured here.
 """
 
 
 def main(data: Path | None = None) -> None:
-    rows = [battery_row(), fuzz_row(), *injection_rows(), overhead_row()]
+    rows = [battery_row(), fuzz_row(), *injection_rows(), overhead_row(), *small_judge_rows()]
     if data is not None:
         rows += recorded_rows(data / "preferences" / "llmbar_natural")
     write("rubric", "Rubric judges", rows, NOTES)
