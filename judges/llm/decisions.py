@@ -74,7 +74,7 @@ def check_options(ask: Ask) -> None:
     Raises:
         JudgeFailed: it offers no choice between different options.
     """
-    if len(ask.options) < MIN_OPTIONS or len(set(ask.options)) < len(ask.options):
+    if len(ask.options) < MIN_OPTIONS or len({*ask.options, ""}) <= len(ask.options):
         raise JudgeFailed("this judge chooses between different options only", retryable=False)
 
 
