@@ -97,11 +97,7 @@ def hosted(name: str, settings: JudgeSettings, store: Store) -> HostedJudge:
 
 
 def endpoint(settings: Remote) -> Endpoint:
-    return Endpoint(
-        settings.base_url,
-        api_key_env=settings.api_key_env,
-        connections=settings.max_concurrency,
-    )
+    return Endpoint(settings.base_url, api_key_env=settings.api_key_env)
 
 
 def chat(settings: ChatSettings) -> Backend:
