@@ -111,8 +111,10 @@ class Endpoint:
         client = self._idle.pop() if self._idle else self._connected()
         try:
             yield client
-        finally:
-            self._idle.append(client)
+        except BaseException:
+            await client.aclose()
+            raise
+        self._idle.append(client)
 
     def _connected(self) -> httpx.AsyncClient:
         self._ssl = self._ssl or httpx.create_ssl_context()

@@ -107,6 +107,7 @@ def chat(settings: ChatSettings) -> Backend:
         settings.model,
         length_field=settings.length_field,
         extra=settings.extra_body,
+        omit=settings.omit,
         known={feature: honoured for feature, honoured in told.items() if honoured is not None},
     )
 

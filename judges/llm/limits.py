@@ -82,6 +82,7 @@ class Limits:
                 delay_s = self.retry.delay_s(attempt, failure.retry_after_s)
                 if not flight.lasts(delay_s):
                     raise
+            flight.check()
             await asyncio.sleep(delay_s)
             attempt += 1
 
@@ -94,7 +95,7 @@ class Limits:
             async with self._slots:
                 reservation = await self.budget.reserve(flight.payer, most)
                 await self.rate.admit(expected, flight.deadline)
-                self.circuit.check()
+                await self.circuit.admit(flight.deadline)
                 used = most  # until it is known better: a cancelled call may be answered
                 flight.sent = True
                 reply = await send(self.timeout_s)

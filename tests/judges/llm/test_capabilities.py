@@ -142,7 +142,9 @@ def test_members_of_our_own_are_added_to_every_request() -> None:
         asking("q"),
         extra_body={"reasoning_effort": "low"},
         length_field="max_completion_tokens",
+        omit=["temperature"],
     )
+    assert "temperature" not in body
     assert body["reasoning_effort"] == "low"
     assert body["max_completion_tokens"] == 1024
     assert "max_tokens" not in body

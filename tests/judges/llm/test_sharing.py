@@ -12,6 +12,7 @@ from judges.llm.cache import question_key
 from judges.llm.caller import calling
 from judges.llm.failures import CapReached, GivenUp, Unusable
 from judges.llm.hosted import HostedJudge
+from judges.llm.store import forget_oldest, opened
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking, spelled
@@ -214,3 +215,13 @@ def test_closing_fails_those_who_wait() -> None:
             await go(judge)
 
     asyncio.run(around())
+
+
+def test_the_oldest_replies_are_forgotten_beyond_a_number(tmp_path: Path) -> None:
+    connection = opened(tmp_path / "judges.db")
+    rows = [(b"%d" % n, "text", "stop", None, None, float(n)) for n in range(10)]
+    connection.executemany("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
+    forget_oldest(connection, 4)
+    kept = connection.execute("SELECT key FROM replies ORDER BY key").fetchall()
+    connection.close()
+    assert kept == [(b"%d" % n,) for n in range(6, 10)]
