@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -42,6 +42,8 @@ class ChatBackend:
         path: of chat completions, below the endpoint's base.
         length_field: `max_tokens`, or `max_completion_tokens` where a model wants that.
         extra: members added to every request, such as `reasoning_effort`.
+        omit: members left out of every request, such as `temperature`, which models that
+            reason refuse.
         known: what the endpoint can, where that is not to be found out.
     """
 
@@ -53,6 +55,7 @@ class ChatBackend:
         path: str = "/chat/completions",
         length_field: str = "max_tokens",
         extra: Mapping[str, Any] | None = None,
+        omit: Collection[str] = (),
         known: Mapping[str, bool] | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -60,9 +63,11 @@ class ChatBackend:
         self._path = path
         self._length_field = length_field
         self._extra = dict(extra or {})
+        self._omit = frozenset(omit)
         self.capabilities = Capabilities(self._ask, known or {})
         identity = orjson.dumps(
-            ["chat", endpoint.base_url + path, model, self._extra], option=orjson.OPT_SORT_KEYS
+            ["chat", endpoint.base_url + path, model, self._extra, sorted(omit)],
+            option=orjson.OPT_SORT_KEYS,
         )
         self.fingerprint = hashlib.sha256(identity).hexdigest()
 
@@ -99,16 +104,15 @@ class ChatBackend:
         return "json_object" if await self.capabilities.has("json_object", call) else "text"
 
     async def _ask(self, ask: Ask, call: Call, parameters: Mapping[str, Any]) -> Reply:
-        body = orjson.dumps(
-            {
-                "model": self._model,
-                "messages": [{"role": turn.role, "content": turn.content} for turn in ask.turns],
-                self._length_field: ask.max_tokens,
-                "temperature": ask.temperature,
-                **parameters,
-                **self._extra,
-            }
-        )
+        members = {
+            "model": self._model,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in ask.turns],
+            self._length_field: ask.max_tokens,
+            "temperature": ask.temperature,
+            **parameters,
+            **self._extra,
+        }
+        body = orjson.dumps({k: v for k, v in members.items() if k not in self._omit})
         most = Usage(most_tokens(body, len(ask.turns)), ask.max_tokens, calls=1)
 
         async def send(timeout_s: float) -> Reply:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -34,6 +36,10 @@ MAX_REPLY_BYTES = 4 * 1024 * 1024
 
 MAX_COMPLAINT_BYTES = 64 * 1024
 
+KEEP_ALIVE_S = 20.0
+"""Idle connections are left before most endpoints hang up on them: that would look like a
+call without a reply."""
+
 CODE = re.compile(r"[A-Za-z_]{1,40}")
 """What an error's code looks like. Keys hold digits or dashes, and are never quoted."""
 
@@ -49,12 +55,9 @@ class Endpoint:
     Args:
         base_url: without a trailing slash, query or user.
         api_key_env: the environment variable whose value is sent as a bearer token.
-        connections: open at a time.
     """
 
-    def __init__(
-        self, base_url: str, *, api_key_env: str | None = None, connections: int = 64
-    ) -> None:
+    def __init__(self, base_url: str, *, api_key_env: str | None = None) -> None:
         self.base_url = base_url
         self.fault: str | None = None
         """Why nothing can be sent to it."""
@@ -68,8 +71,8 @@ class Endpoint:
             if not (key.isascii() and key.isprintable() and key):
                 self.fault = f"the environment variable {api_key_env} holds no key"
             self._headers["Authorization"] = f"Bearer {key}"
-        self._connections = connections
-        self._client: httpx.AsyncClient | None = None
+        self._idle: list[httpx.AsyncClient] = []
+        self._ssl: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
@@ -86,7 +89,8 @@ class Endpoint:
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._opened().stream("POST", self.base_url + path, content=body) as response,
+                self._client() as client,
+                client.stream("POST", self.base_url + path, content=body) as response,
             ):
                 content = await content_of(response)
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -97,21 +101,35 @@ class Endpoint:
             raise complaint(response, content)
         return document(content)
 
-    def _opened(self) -> httpx.AsyncClient:
-        """The client, which belongs to the event loop that first uses it."""
-        if self._client is None:
-            limits = httpx.Limits(
-                max_connections=self._connections, max_keepalive_connections=self._connections
-            )
-            # Time is kept for the call as a whole. Redirects are not followed: they would
-            # take the prompt, and the bill, elsewhere.
-            self._client = httpx.AsyncClient(headers=self._headers, timeout=None, limits=limits)
-        return self._client
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of one connection, for one call at a time.
+
+        httpx looks through all connections of a client at every call, which for 64 of them
+        takes longer than all else. A list of clients of one each takes none.
+        """
+        client = self._idle.pop() if self._idle else self._connected()
+        try:
+            yield client
+        except BaseException:
+            await client.aclose()
+            raise
+        self._idle.append(client)
+
+    def _connected(self) -> httpx.AsyncClient:
+        self._ssl = self._ssl or httpx.create_ssl_context()
+        # Time is kept for the call as a whole. Redirects are not followed: they would take
+        # the prompt, and the bill, elsewhere.
+        return httpx.AsyncClient(
+            headers=self._headers,
+            timeout=None,
+            verify=self._ssl,
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
+        )
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        while self._idle:
+            await self._idle.pop().aclose()
 
 
 async def content_of(response: httpx.Response) -> bytes:

@@ -15,13 +15,24 @@ from judges.llm.cache import Cache
 from judges.llm.capabilities import FEATURES
 from judges.llm.chat import ChatBackend
 from judges.llm.circuit import Circuit
+from judges.llm.decisions import DecisionBackend
 from judges.llm.endpoint import Endpoint
 from judges.llm.hosted import HostedJudge
 from judges.llm.limits import Limits
+from judges.llm.local_model import LocalBackend
 from judges.llm.rate import Rate
+from judges.llm.replay import ReplayBackend
 from judges.llm.retry import Retry
-from judges.llm.settings import ChatSettings, JudgeSettings, Remote
+from judges.llm.settings import (
+    ChatSettings,
+    DecisionSettings,
+    JudgeSettings,
+    LocalSettings,
+    Remote,
+    ReplaySettings,
+)
 from judges.llm.store import Store
+from verifiers.base import SpecError
 
 
 class Judges(Mapping[str, HostedJudge]):
@@ -30,6 +41,9 @@ class Judges(Mapping[str, HostedJudge]):
     Args:
         settings: by the judges' names.
         store: the file of recorded replies and spending; None keeps them in memory.
+
+    Raises:
+        SpecError: a judge's file or folder is not what it should be.
     """
 
     def __init__(
@@ -75,19 +89,15 @@ def hosted(name: str, settings: JudgeSettings, store: Store) -> HostedJudge:
         timeout_s=settings.timeout_s,
     )
     cache = Cache(store) if settings.cache else None
-    return HostedJudge(name, backend(settings), limits, cache)
-
-
-def backend(settings: JudgeSettings) -> Backend:
-    return BUILDERS[type(settings)](settings)
+    try:
+        backend = BUILDERS[type(settings)](settings)
+    except ValueError as error:
+        raise SpecError([(("judges", name), str(error))]) from None
+    return HostedJudge(name, backend, limits, cache)
 
 
 def endpoint(settings: Remote) -> Endpoint:
-    return Endpoint(
-        settings.base_url,
-        api_key_env=settings.api_key_env,
-        connections=settings.max_concurrency,
-    )
+    return Endpoint(settings.base_url, api_key_env=settings.api_key_env)
 
 
 def chat(settings: ChatSettings) -> Backend:
@@ -97,8 +107,28 @@ def chat(settings: ChatSettings) -> Backend:
         settings.model,
         length_field=settings.length_field,
         extra=settings.extra_body,
+        omit=settings.omit,
         known={feature: honoured for feature, honoured in told.items() if honoured is not None},
     )
 
 
-BUILDERS: dict[type[Any], Callable[[Any], Backend]] = {ChatSettings: chat}
+def decisions(settings: DecisionSettings) -> Backend:
+    return DecisionBackend(endpoint(settings), settings.model, settings.kind)
+
+
+def local(settings: LocalSettings) -> Backend:
+    return LocalBackend(
+        settings.path, device=settings.device, max_batch_tokens=settings.max_batch_tokens
+    )
+
+
+def replay(settings: ReplaySettings) -> Backend:
+    return ReplayBackend(settings.path)
+
+
+BUILDERS: dict[type[Any], Callable[[Any], Backend]] = {
+    ChatSettings: chat,
+    DecisionSettings: decisions,
+    LocalSettings: local,
+    ReplaySettings: replay,
+}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from judges.llm.backend import Send
 from judges.llm.base import Reply, Usage
-from judges.llm.budget import Budget
+from judges.llm.budget import Budget, Reservation
 from judges.llm.circuit import Circuit
 from judges.llm.failures import CallFailed
 from judges.llm.rate import Rate
@@ -82,31 +82,36 @@ class Limits:
                 delay_s = self.retry.delay_s(attempt, failure.retry_after_s)
                 if not flight.lasts(delay_s):
                     raise
+            flight.check()
             await asyncio.sleep(delay_s)
             attempt += 1
 
     async def _attempt(self, flight: Flight, most: Usage, send: Send) -> Reply:
         flight.check()
-        async with self._slots:
-            self.circuit.check()
-            expected = most.prompt_tokens / BYTES_A_TOKEN + most.completion_tokens
-            await self.rate.admit(expected, flight.deadline)
-            reservation = await self.budget.reserve(flight.payer, most)
-            used = most  # unless it is known better: a cancelled call may have been answered
-            flight.sent = True
-            try:
+        expected = most.prompt_tokens / BYTES_A_TOKEN + most.completion_tokens
+        reservation: Reservation | None = None
+        used = Usage()
+        try:
+            async with self._slots:
+                reservation = await self.budget.reserve(flight.payer, most)
+                await self.rate.admit(expected, flight.deadline)
+                await self.circuit.admit(flight.deadline)
+                used = most  # until it is known better: a cancelled call may be answered
+                flight.sent = True
                 reply = await send(self.timeout_s)
-                used = self.price.on(reply.usage)
-                self.circuit.succeeded()
-                return reply
-            except CallFailed as failure:
-                used = self._charge(failure, most)
-                self._judge_health(failure)
-                raise
-            finally:
+            used = self.price.on(reply.usage)
+            self.circuit.succeeded()
+            return reply
+        except CallFailed as failure:
+            used = self._charge(failure, most)
+            self._judge_health(failure)
+            raise
+        finally:
+            if reservation is not None:
                 flight.used += used
                 self.counts.used += used
-                self.rate.used(expected, used.tokens)
+                if used.calls:
+                    self.rate.used(expected, used.tokens)
                 await self.budget.settle(reservation, used)
 
     def _charge(self, failure: CallFailed, most: Usage) -> Usage:

@@ -7,6 +7,9 @@ import time
 
 from judges.llm.failures import GivenUp
 
+MAX_PAUSE_S = 3_600.0
+"""An endpoint that asks for more is mistaken, and is asked again."""
+
 
 class Bucket:
     """Refills at `per_minute`, up to a tenth of it: providers measure over less than a minute.
@@ -68,6 +71,7 @@ class Rate:
 
     def pause(self, seconds: float) -> None:
         """No call is sent for a while: the endpoint said so to one, and means all."""
+        seconds = min(seconds, MAX_PAUSE_S)
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def _give_back(self, requests: float, tokens: float) -> None:

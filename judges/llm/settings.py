@@ -23,6 +23,8 @@ def plain_url(url: str) -> str:
         raise ValueError("an address begins with http:// or https:// and a host")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("an address holds no user, key or query: use api_key_env")
+    if parts.port == 0:  # reading it refuses what is no port
+        raise ValueError("port 0 is nowhere")
     return url.rstrip("/")
 
 
@@ -87,6 +89,9 @@ class ChatSettings(Remote):
     kind: Literal["chat"]
     length_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: dict[str, Any] = Field({}, description="Members added to every request.")
+    omit: tuple[str, ...] = Field(
+        (), description="Members left out of every request, such as temperature."
+    )
     json_schema: bool | None = Field(None, description="Honours it. Left out: found out.")
     json_object: bool | None = None
     logprobs: bool | None = None

@@ -18,6 +18,9 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 10.0
 """How long another process may hold the file."""
 
+MAX_REPLIES = 1_000_000
+"""Some gigabytes. The oldest beyond these are forgotten when the file is opened."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key BLOB PRIMARY KEY, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
@@ -71,4 +74,15 @@ def opened(path: Path | None) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(SCHEMA)
+    forget_oldest(connection, MAX_REPLIES)
     return connection
+
+
+def forget_oldest(connection: sqlite3.Connection, kept: int) -> None:
+    (count,) = connection.execute("SELECT count(*) FROM replies").fetchone()
+    if count > kept:
+        connection.execute(
+            "DELETE FROM replies WHERE key IN"
+            " (SELECT key FROM replies ORDER BY recorded_at LIMIT ?)",
+            (count - kept,),
+        )

@@ -82,7 +82,10 @@ def in_a_thread(endpoint: ScriptedEndpoint) -> Iterator[str]:
 
 @contextmanager
 def service(
-    monkeypatch: pytest.MonkeyPatch, endpoint: ScriptedEndpoint, **judge: Any
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: ScriptedEndpoint,
+    api_keys: tuple[str, ...] = (),
+    **judge: Any,
 ) -> Iterator[TestClient]:
     monkeypatch.setattr(
         registry, "BUILT_IN", (*registry.BUILT_IN, Spelling, SpellingAlone), raising=True
@@ -90,7 +93,7 @@ def service(
     with in_a_thread(endpoint) as url:
         table = {"kind": "chat", "base_url": url, "model": "m", "retry_base_s": 0.001, **TOLD}
         judges = {"grader": {**table, **judge}}
-        with in_process(judges=judges, judge_store="") as client:
+        with in_process(judges=judges, judge_store="", api_keys=api_keys) as client:
             yield client
 
 
@@ -165,6 +168,27 @@ def test_caps_are_kept_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
             found = score(client, *samples(*texts), scorer="spelling_alone", run=run).json()
             errors = [one["error"] and one["error"]["code"] for one in found["scores"]]
             assert sorted(errors, key=str) == sorted(codes, key=str)
+
+
+def codes(client: TestClient, text: str, key: str) -> str | None:
+    body = {"scorer": "spelling", "samples": samples(text)}
+    headers = {"Authorization": f"Bearer {key}"}
+    (found,) = client.post("/v1/score", json=body, headers=headers).json()["scores"]
+    return found["error"] and found["error"]["code"]
+
+
+def test_caps_are_kept_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    caps = {"key_cap": {"calls": 1}}
+    with service(monkeypatch, ScriptedEndpoint(), api_keys=("one", "two"), **caps) as client:
+        found = [
+            codes(client, text, key) for text, key in (("a", "one"), ("b", "one"), ("c", "two"))
+        ]
+        assert found == [None, "judge_failed", None]
+
+
+def test_a_key_that_nobody_checks_is_no_purse_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(monkeypatch, ScriptedEndpoint(), key_cap={"calls": 1}) as client:
+        assert [codes(client, key, key) for key in ("made", "up")] == [None, "judge_failed"]
 
 
 def test_a_judge_that_is_down_is_told_and_the_other_lanes_score(

@@ -36,8 +36,11 @@ class Request:
 
     @property
     def question(self) -> str:
-        """The last turn."""
-        return str(self.document["messages"][-1]["content"])
+        """The last turn, or the evidence of a decision."""
+        body = self.document
+        if "messages" in body:
+            return str(body["messages"][-1]["content"])
+        return str(body.get("input") or body["state"])
 
 
 class ScriptedEndpoint:

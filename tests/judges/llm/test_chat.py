@@ -231,29 +231,42 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
     assert requests == 1
 
 
+FRAGILE = {"max_attempts": 1, "open_circuit_after": 3, "circuit_cool_s": 0.4}
+
+
 def test_an_endpoint_that_keeps_failing_is_left_alone_and_tried_again() -> None:
     async def go() -> None:
         async with (
             ScriptedEndpoint([script.status(500)] * 4) as endpoint,
-            chat_judge(
-                endpoint.url, max_attempts=1, open_circuit_after=3, circuit_cool_s=0.2
-            ) as judge,
+            chat_judge(endpoint.url, **FRAGILE) as judge,
         ):
             for number in range(3):
                 with pytest.raises(ServerError):
                     await judge.ask(asking(str(number)))
             assert judge.fault() == "its endpoint fails"
-            with pytest.raises(CircuitOpen, match="3 times in a row"):
-                await judge.ask(asking("refused"))
-            await asyncio.sleep(0.25)
+            with calling(deadline_s=0.1), pytest.raises(CircuitOpen, match="3 times in a row"):
+                await judge.ask(asking("hurried"))
             with pytest.raises(ServerError):
                 await judge.ask(asking("a trial"))
-            with pytest.raises(CircuitOpen):
-                await judge.ask(asking("refused again"))
-            await asyncio.sleep(0.45)
-            assert (await judge.ask(asking("well"))).text == spelled("well")
+            with calling(deadline_s=0.1), pytest.raises(CircuitOpen, match="4 times in a row"):
+                await judge.ask(asking("hurried"))
+            assert (await judge.ask(asking("patient"))).text == spelled("patient")
             assert judge.fault() is None
-            assert endpoint.questions == ["0", "1", "2", "a trial", "well"]
+            assert endpoint.questions == ["0", "1", "2", "a trial", "patient"]
+
+    asyncio.run(go())
+
+
+def test_a_short_outage_fails_none_of_those_who_wait() -> None:
+    async def go() -> None:
+        async with (
+            ScriptedEndpoint([script.status(500)] * 3) as endpoint,
+            chat_judge(endpoint.url, **{**FRAGILE, "max_concurrency": 3}) as judge,
+        ):
+            asks = (judge.ask(asking(str(number))) for number in range(30))
+            found = await asyncio.gather(*asks, return_exceptions=True)
+            assert [isinstance(reply, Reply) for reply in found] == [False] * 3 + [True] * 27
+            assert len(endpoint.received) == 30
 
     asyncio.run(go())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from judges.llm.cache import question_key
 from judges.llm.caller import calling
 from judges.llm.failures import CapReached, GivenUp, Unusable
 from judges.llm.hosted import HostedJudge
+from judges.llm.store import forget_oldest, opened
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking, spelled
@@ -121,26 +121,20 @@ def test_nobody_is_refused_for_the_empty_purse_of_another() -> None:
 
 
 def test_replies_outlive_the_process_and_failures_do_not(tmp_path: Path) -> None:
-    async def go(question: str, *acts: script.Act) -> tuple[Any, int]:
-        async with (
-            ScriptedEndpoint(acts) as endpoint,
-            chat_judge("http://127.0.0.1:1", tmp_path / "judges.db") as judge,
-        ):
-            # The address of the next endpoint differs; the question is the same.
-            judge._backend._endpoint.base_url = endpoint.url  # type: ignore[attr-defined]
-            try:
-                return await judge.ask(asking(question)), len(endpoint.received)
-            except Unusable as failure:
-                return failure, len(endpoint.received)
+    async def go() -> None:
+        async with ScriptedEndpoint([script.honest, script.says("")]) as endpoint:
+            async with chat_judge(endpoint.url, tmp_path / "judges.db") as judge:
+                first = await judge.ask(asking("q"))
+                assert (first.text, first.cached) == (spelled("q"), False)
+                with pytest.raises(Unusable):
+                    await judge.ask(asking("r"))
+            async with chat_judge(endpoint.url, tmp_path / "judges.db") as judge:
+                again = await judge.ask(asking("q"))
+                assert (again.text, again.cached, again.usage) == (spelled("q"), True, Usage())
+                assert (await judge.ask(asking("r"))).text == spelled("r")
+            assert endpoint.questions == ["q", "r", "r"]
 
-    first, _ = asyncio.run(go("q"))
-    again, requests = asyncio.run(go("q"))
-    assert (first.text, first.cached) == (spelled("q"), False)
-    assert (again.text, again.cached, again.usage, requests) == (spelled("q"), True, Usage(), 0)
-    refused, _ = asyncio.run(go("r", script.says("")))
-    assert isinstance(refused, Unusable)
-    reply, requests = asyncio.run(go("r"))
-    assert (reply.text, requests) == (spelled("r"), 1)
+    asyncio.run(go())
 
 
 def test_without_a_cache_every_ask_is_a_call() -> None:
@@ -221,3 +215,13 @@ def test_closing_fails_those_who_wait() -> None:
             await go(judge)
 
     asyncio.run(around())
+
+
+def test_the_oldest_replies_are_forgotten_beyond_a_number(tmp_path: Path) -> None:
+    connection = opened(tmp_path / "judges.db")
+    rows = [(b"%d" % n, "text", "stop", None, None, float(n)) for n in range(10)]
+    connection.executemany("INSERT INTO replies VALUES (?, ?, ?, ?, ?, ?)", rows)
+    forget_oldest(connection, 4)
+    kept = connection.execute("SELECT key FROM replies ORDER BY key").fetchall()
+    connection.close()
+    assert kept == [(b"%d" % n,) for n in range(6, 10)]
