@@ -95,18 +95,24 @@ class Line(Parameters):
         return {"better": self.better == "first"} if self.is_pair else dict(self.labels)
 
     def values(self, scores: Sequence[Score]) -> dict[str, float] | None:
-        """What a judge made of the line, by target; None where it failed."""
+        """What a judge made of the line, by target; None where it failed.
+
+        Targets that it was not asked about, such as where a text says nothing, are left out.
+        """
         score = scores[0]
         if score.error is not None:
             return None
-        if missing := self.targets().keys() - score.components.keys():
+        if self.is_pair:
+            return score.components
+        if score.components and (missing := self.labels.keys() - score.components.keys()):
             raise DataError(f"{min(missing)!r} is labelled, and no criterion of the rubric")
-        return {target: score.components[target] for target in self.targets()}
+        verdicts = score.details.get("verdicts", {})
+        return {target: verdicts[target]["value"] for target in self.labels if target in verdicts}
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What each judge made of each label that every judge answered."""
+    """What each judge made of each label that every judge gave a verdict on."""
 
     values: dict[str, list[float]]
     labels: list[bool]
@@ -172,7 +178,7 @@ async def collect(scorers: Mapping[str, Scorer[Any]], lines: Sequence[Line], run
     for index, line in enumerate(lines):
         found = {name: by_judge[name][index] for name in names}
         for target, label in line.targets().items():
-            column = {name: made[target] for name, made in found.items() if made is not None}
+            column = {name: made[target] for name, made in found.items() if made and target in made}
             if len(column) == len(names):
                 labels.append(label)
                 groups.append(line.group)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.rubric.forms import Between, OneOf
-from judges.rubric.judging import Opinion, Panel, Tally, all_of
+from judges.rubric.judging import Panel, Tally, all_of
 from judges.rubric.questions import AMONG, BETTER, Blocks, Question
 from verifiers.base import Score
 
@@ -52,7 +52,8 @@ class Comparison:
     criteria: str
     context: Blocks
     panel: Panel
-    calibrate: Callable[[Opinion], float]
+    calibrate: Callable[[float], float]
+    """Of how much better one is than another, both orders together."""
     seed: int
 
     def question(self, task: str, blocks: Blocks, forms: Any) -> Question:
@@ -63,7 +64,7 @@ class Comparison:
         blocks = (("first", first), ("second", second))
         question = self.question(BETTER, blocks, {"better": FIRST_OR_SECOND})
         opinions = await self.panel.opinions(question, self.seed, tally)
-        return self.calibrate(opinions["better"])
+        return opinions["better"].value
 
     async def grades(self, texts: Sequence[str], tally: Tally) -> list[float]:
         """A grade for each text, from 0 to 1, all shown in this order."""
@@ -71,7 +72,11 @@ class Comparison:
         blocks = tuple(zip(names, texts, strict=True))
         forms = dict.fromkeys(names, RELATIVE_GRADE)
         opinions = await self.panel.opinions(self.question(AMONG, blocks, forms), self.seed, tally)
-        return [self.calibrate(opinions[name]) for name in names]
+        return [opinions[name].value for name in names]
+
+    def calibrated(self, value: float) -> float:
+        """The probability that the first is better, which is 1 minus that of the second."""
+        return (self.calibrate(value) + 1.0 - self.calibrate(1.0 - value)) / 2.0
 
 
 # --- two at a time ----------------------------------------------------------------------
@@ -119,7 +124,9 @@ async def pairwise(
         if isinstance(result, BaseException):
             errors |= {i: result, j: result}
         else:
-            won[i].append(result if isinstance(result, float) else result.value)
+            won[i].append(
+                result if isinstance(result, float) else comparison.calibrated(result.value)
+            )
             won[j].append(1.0 - won[i][-1])
     duels = [result for result in results if isinstance(result, Duel)]
     details = group_details(comparison, candidates, tally) | {"position": position_bias(duels)}

@@ -90,7 +90,9 @@ class RubricParameters(Parameters):
         "criterion. Judges that tell none fail.",
     )
     calibration: Calibration | None = Field(
-        None, description="Applied to the panel's value of each criterion or comparison."
+        None,
+        description="Applied to the panel's value of each criterion, or of each pair over both "
+        "orders.",
     )
     criteria_per_call: int = Field(
         16, ge=1, le=MAX_CRITERIA, description="How many criteria a judge reads at once."
@@ -111,6 +113,8 @@ class RubricParameters(Parameters):
     def _modes_fit(self) -> Self:
         if self.mode == "listwise" and self.probabilities:
             raise ValueError("listwise verdicts have no probabilities")
+        if self.mode == "listwise" and self.calibration:
+            raise ValueError("grades of a list are relative, and have no calibration")
         if self.opponents is not None and self.mode != "pairwise":
             raise ValueError("`opponents` is for the mode pairwise")
         return self
@@ -347,12 +351,12 @@ class RubricScorer(Scorer[RubricParameters]):
         details: dict[str, Any] = {"seed": seed}
         if rubric.aggregation == "implicit":
             opinions = await self._panel.opinions(overall(rubric, data, seed), seed, tally)
-            reward = self._calibrated(opinions["overall"])
+            reward = self._calibrated(opinions["overall"].value)
             components = {"overall": reward}
         else:
             unsettled = [c for c in built.judged if c.id not in values]
             opinions = await self._opinions(rubric, unsettled, data, seed, tally)
-            values = values | {id_: self._calibrated(o) for id_, o in opinions.items()}
+            values = values | {id_: self._calibrated(o.value) for id_, o in opinions.items()}
             components = aggregate.resolved(rubric, values)
             reward = aggregate.reward(rubric, components)
         details["verdicts"] = {id_: opinion.details() for id_, opinion in opinions.items()}
@@ -381,9 +385,9 @@ class RubricScorer(Scorer[RubricParameters]):
         }
         return {criterion.id: by_id[criterion.id] for criterion in criteria}
 
-    def _calibrated(self, opinion: Opinion) -> float:
+    def _calibrated(self, value: float) -> float:
         calibration = self.parameters.calibration
-        return opinion.value if calibration is None else calibration(opinion.value)
+        return value if calibration is None else calibration(value)
 
     # --- the completions of a group -------------------------------------------------
 

@@ -318,6 +318,12 @@ def test_lines_that_a_judge_failed_on_are_counted_and_left_out() -> None:
     assert report.labels == 118
 
 
+def test_lines_that_no_judge_is_asked_about_are_left_out() -> None:
+    silent = json.dumps({"prompt": "p", "completion": ":", "labels": {"paris": False}})
+    _, report = fitted(Honest(contains), data=[*lines(), silent])
+    assert report.labels == 120
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [

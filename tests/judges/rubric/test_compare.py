@@ -95,6 +95,15 @@ def test_pairwise_verdicts_may_be_probabilities() -> None:
     assert rewards(scores) == [pytest.approx(0.8), pytest.approx(0.2)]
 
 
+def test_a_calibration_is_applied_to_both_orders_together_and_the_two_sum_to_one() -> None:
+    isotonic = {"kind": "isotonic", "values": [0.0, 1.0], "probabilities": [0.1, 0.7]}
+    scores = compared(Honest(longer), ["xx", "x"], calibration=isotonic)
+    assert rewards(scores) == [pytest.approx(0.8), pytest.approx(0.2)]
+    scores = compared(Honest(always_first), ["xx", "x"], calibration=isotonic)
+    assert rewards(scores) == [pytest.approx(0.5), pytest.approx(0.5)]
+    assert scores[0].details["position"]["first_share"] == 1.0
+
+
 @pytest.mark.parametrize("mode", ["pairwise", "listwise"])
 def test_equal_texts_are_even_without_a_call(mode: str) -> None:
     judge = Honest(longer)
