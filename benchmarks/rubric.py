@@ -1,7 +1,8 @@
 """Rubric judges: parsing, injections, recorded judges, fitted panels, and what a verdict costs.
 
 Without data, what is measured is the protocol, on judges that are programs. A data folder adds
-real recorded judges: `preferences/llmbar_natural/JUDGE_PROMPT.json.gz`.
+real recorded judges (`preferences/llmbar_natural/JUDGE_PROMPT.json.gz`) and real answers
+(`preferences/pandalm_test.json`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from judges.rubric.agreement import accuracy, calibration_error, mean
 from judges.rubric.calibration import fitted_isotonic, fitted_temperature
 from judges.rubric.fitting import agreement, best_single, cross_validated, joined
 from judges.rubric.forms import YES_NO, Between, Form
+from judges.rubric.hygiene import content_free
 from judges.rubric.parse import Malformed, verdicts_in
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
@@ -284,6 +286,21 @@ def panel_rows(
     return rows
 
 
+def screen_row(preferences: Path) -> Row:
+    """How many real answers, and which kind, earn the lowest reward without a call."""
+    texts: list[str] = []
+    for file, members in (
+        ("pandalm_test.json", ("response1", "response2")),
+        ("llmbar_natural/dataset.json", ("output_1", "output_2")),
+    ):
+        for record in json.loads((preferences / file).read_text(encoding="utf-8")):
+            texts += [str(record[member]) for member in members if member in record]
+    screened = [text for text in texts if content_free(text)]
+    with_words = sum(any(map(str.isalnum, text)) for text in screened)
+    measured = f"{len(screened)} of {len(texts):,}, {with_words} of them with a letter or digit"
+    return Row("real answers screened as saying nothing", "0 with words", measured, with_words == 0)
+
+
 def recorded_rows(folder: Path) -> list[Row]:
     judges = {
         path.name.removesuffix(".json.gz"): recorded_pairs(path)
@@ -324,5 +341,6 @@ people on open-ended quality is not measured here.
 def main(data: Path | None = None) -> None:
     rows = [battery_row(), fuzz_row(), *injection_rows(), overhead_row(), *small_judge_rows()]
     if data is not None:
+        rows += [screen_row(data / "preferences")]
         rows += recorded_rows(data / "preferences" / "llmbar_natural")
     write("rubric", "Rubric judges", rows, NOTES)

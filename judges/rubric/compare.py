@@ -7,7 +7,8 @@ Each pair is shown in both orders and the two verdicts are averaged:
 
 Listwise, a judge grades all at once, in an order and its reverse; the reward is the mean grade.
 
-Equal texts are even without a call, and texts that say nothing lose without one. Where a
+Equal texts are even without a call; what judges are not to see, such as a text that says
+nothing, loses without one. Where a
 comparison fails, both of its completions stay unscored; the others do not.
 """
 
@@ -39,9 +40,9 @@ Failed = Callable[[BaseException], Score]
 class Candidate:
     """One completion of a group."""
 
-    index: int
     text: str | None
-    """None where it says nothing."""
+    refusal: Score | None
+    """Its score where no judge is to see it; it then has no text, and loses to all that have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +241,8 @@ def score_of(
     failed: Failed,
 ) -> Score:
     """The mean of what a candidate won. What a group took stands in each of its scores."""
-    if candidate.text is None:
-        return Score(reward=0.0, outcome="no_answer", details={"screened": "no content"})
+    if candidate.refusal is not None:
+        return candidate.refusal
     if error is not None:
         score = failed(error)
         score.details.update(details)

@@ -31,10 +31,11 @@ def converted(content: Any) -> Any:
         return checklist(content)
     if not isinstance(content, dict) or "criteria" in content:
         return content
+    answer = {"answer": content["answer"]} if "answer" in content else {}
     if "rubrics" in content:
-        return health_bench(content)
+        return {**health_bench(content), **answer}
     if "checklist" in content:
-        return checklist(content["checklist"])
+        return {**checklist(content["checklist"]), **answer}
     if "type" in content:
         return grader(content)
     return content

@@ -14,8 +14,6 @@ import secrets
 import unicodedata
 from typing import Any
 
-from verifiers.extract import AnswerFrom, answer_in
-
 NONCE_BYTES = 16
 
 
@@ -104,14 +102,16 @@ OPENERS = (
 
 ONLY_OPENERS = re.compile(rf"(?:(?:{'|'.join(OPENERS)})(?:\s+|$))+", re.IGNORECASE)
 
+PERHAPS_SOMETHING = re.compile(r"[A-Za-z0-9]|[^\x00-\x7f]")
+
 LONGEST_OPENER = 200
 """Characters. Longer texts are for judges, who are not fooled by length alone."""
 
 
 def content_free(text: str) -> bool:
     """Whether a completion is nothing but punctuation, white space and openers of an answer."""
-    if len(text) > LONGEST_OPENER and any(map(str.isalnum, text)):
-        return False
+    if len(text) > LONGEST_OPENER:  # not normalised: a row of combining marks takes its square
+        return not any(says_something(found[0]) for found in PERHAPS_SOMETHING.finditer(text))
     words = bare_words(text)
     return not words or ONLY_OPENERS.fullmatch(words) is not None
 
@@ -126,10 +126,4 @@ def bare_words(text: str) -> str:
 def says_something(character: str) -> bool:
     """Letters and digits do, and symbols beyond ASCII: a tick or an emoji may be an answer."""
     category = unicodedata.category(character)
-    return category[0] in "LN" or (category[0] in "SM" and not character.isascii())
-
-
-def shown_part(text: str, source: AnswerFrom) -> str | None:
-    """The part of a completion that is judged; None where it never came to one, or says nothing."""
-    answer = answer_in(text, source)
-    return None if answer is None or content_free(answer) else answer
+    return category[0] in "LN" or (category[0] == "S" and not character.isascii())

@@ -23,7 +23,7 @@ from judges.rubric import aggregate
 from judges.rubric.calibration import Calibration
 from judges.rubric.compare import Candidate, Comparison, listwise, pairwise
 from judges.rubric.hosted import chosen_judges, named_rubric
-from judges.rubric.hygiene import shown_part
+from judges.rubric.hygiene import content_free
 from judges.rubric.judging import Opinion, Panel, Tally, all_of, derived_seed
 from judges.rubric.programs import Build, Built, built, program_value
 from judges.rubric.prompts import PROMPTS_DIGEST
@@ -102,6 +102,12 @@ class RubricParameters(Parameters):
         ge=1,
         description="Pairwise: against how many others each is compared; all of them by default, "
         "which groups of over 64 are too large for.",
+    )
+    max_characters: int = Field(
+        65_536,
+        ge=1,
+        le=1_000_000,
+        description="A longer completion is `rejected`: the lowest reward, and no call.",
     )
     answer_from: AnswerFrom = Field("final", description="Which part of the completion is judged.")
     screen: bool = Field(
@@ -266,9 +272,9 @@ class RubricScorer(Scorer[RubricParameters]):
         built, sample = self._rubric_for(sample)
         shown: str | None = None
         if built.judged:
-            shown = self._shown(sample)
-            if shown is None:
-                return self.lowest("no_answer", screened="no content")
+            shown, refusal = self._shown(sample)
+            if refusal is not None:
+                return refusal
         values, errors = await self._by_programs(built, sample)
         if errors is not None:
             return errors
@@ -316,11 +322,17 @@ class RubricScorer(Scorer[RubricParameters]):
             raise SpecError([((), f"{part.name!r} is no verifier, as a sample's own rubric needs")])
         return part
 
-    def _shown(self, sample: Sample) -> str | None:
-        """The part of a completion that judges see; None where it says nothing."""
-        if self.parameters.screen:
-            return shown_part(sample.text, self.parameters.answer_from)
-        return answer_in(sample.text, self.parameters.answer_from)
+    def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
+        """The part of a completion that judges see, or the score without their seeing it."""
+        text = answer_in(sample.text, self.parameters.answer_from)
+        if text is None:
+            return None, self.lowest("no_answer")
+        if len(text) > self.parameters.max_characters:
+            limit = f"{self.parameters.max_characters} characters"
+            return None, self.lowest("rejected", limit=limit)
+        if self.parameters.screen and content_free(text):
+            return None, self.lowest("no_answer", screened="no content")
+        return text, None
 
     async def _by_programs(
         self, built: Built, sample: Sample
@@ -435,7 +447,7 @@ class RubricScorer(Scorer[RubricParameters]):
             calibrate=self._calibrated,
             seed=derived_seed(self.parameters.seed, shown_prompt(sample)),
         )
-        candidates = [Candidate(index, self._shown(s)) for index, s in enumerate(samples)]
+        candidates = [Candidate(*self._shown(sample)) for sample in samples]
         if self.parameters.mode == "listwise":
             return await listwise(comparison, candidates, self._failed)
         return await pairwise(comparison, candidates, self.parameters.opponents, self._failed)

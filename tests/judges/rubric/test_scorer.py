@@ -339,6 +339,15 @@ def test_reasoning_that_never_ends_is_no_answer() -> None:
     assert judge.asks == []
 
 
+def test_a_completion_that_is_too_long_to_judge_is_rejected_without_a_call() -> None:
+    judge = Honest(contains)
+    scorer = built(judge, criteria=[PARIS], max_characters=100)
+    score = scored(scorer, "Paris " * 20)
+    assert (score.reward, score.outcome) == (0.0, "rejected")
+    assert judge.asks == []
+    assert scored(scorer, "<think>" + "so " * 100 + "</think>Paris").reward == 1.0
+
+
 def test_a_demanded_reference_is_missed() -> None:
     score = scored(built(Honest(contains), criteria=[PARIS], reference=True), "Paris")
     assert score.error is not None
