@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from judges.llm.base import Ask, Turn
-from judges.rubric.forms import Form
+from judges.rubric.forms import YES_NO, Between, Form, OneOf
 from judges.rubric.hygiene import block
-from judges.rubric.questions import TASKS, Question
+from judges.rubric.questions import GRADE, TASKS, Question, line
 
 RULES = """\
 You grade texts. Each message to you has criteria, then data, then the form of your reply.
@@ -44,11 +44,6 @@ Reply with exactly one of these and nothing else: {options}"""
 
 REPAIR = """\
 An earlier reply to this could not be used: {fault}."""
-
-PROMPTS_DIGEST = hashlib.sha256(
-    "\x00".join([RULES, *TASKS, REPLY, REPLY_OPTION, REPAIR]).encode()
-).hexdigest()[:16]
-"""Part of every score's digest: other words, other verdicts."""
 
 REASON = "why, in at most 30 words"
 
@@ -142,3 +137,23 @@ def closed(**properties: Any) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+# --- which words ------------------------------------------------------------------------
+
+
+def specimens() -> Iterator[Ask]:
+    """Asks that have all our words in them, and nobody else's."""
+    forms: list[Form] = [YES_NO, OneOf({"bad": 0.0, "good": 1.0}), GRADE, Between(0.0, 1.0, False)]
+    for task in TASKS:
+        for form in forms:
+            data = (("completion", "…"),)
+            question = Question(task, line("c1", criterion="…"), "…", data, {"c1": form})
+            ask = ask_for(question, "", temperature=0.0, seed=0)
+            yield from (ask, repaired(ask, "…"), ask_for_option(question, "", seed=0))
+
+
+PROMPTS_DIGEST = hashlib.sha256(
+    "\x00".join(turn.content for ask in specimens() for turn in ask.turns).encode()
+).hexdigest()[:16]
+"""Part of every score's digest: other words, other verdicts."""

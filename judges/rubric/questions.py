@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.rubric.forms import Between, Form
+from judges.rubric.hygiene import serialised
 from judges.rubric.rubric import Criterion, Rubric
 from verifiers.base import Sample
 
@@ -119,4 +120,4 @@ def shown_prompt(sample: Sample) -> str | None:
 
 def line(key: str, **members: Any) -> str:
     """One criterion as a judge reads it."""
-    return f"{key}: {json.dumps(members, ensure_ascii=False)}"
+    return f"{key}: {serialised(members)}"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.rubric_judges import TURN_TOKEN
 from judges.rubric.hygiene import UNSEEN, block, content_free, serialised
-from judges.rubric.prompts import filled
+from judges.rubric.prompts import REASON, RULES, filled, specimens
+from judges.rubric.questions import TASKS
 
 TOKENS = """<|im_start|> <|im_end|> <|endoftext|> <|begin_of_text|> <|start_header_id|>
 <|end_header_id|> <|eot_id|> <|eom_id|> <|python_tag|> <s> </s> <unk> <pad> <bos> <eos> [INST]
@@ -67,6 +68,14 @@ def test_a_block_is_three_lines_whatever_is_in_it(text: str) -> None:
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.text("{}ab"), min_size=2))
 def test_placeholders_are_filled_once(values: dict[str, str]) -> None:
     assert filled("{a} and {b}", **values) == f"{values['a']} and {values['b']}"
+
+
+def test_other_words_are_another_digest() -> None:
+    """All that we say to a judge is in the specimens that the digest is made of."""
+    said = "\n".join(turn.content for ask in specimens() for turn in ask.turns)
+    for words in (RULES, REASON, "one of", "a whole number", "a number from", "true if"):
+        assert words in said
+    assert {task.splitlines()[0] for task in TASKS} <= set(said.splitlines())
 
 
 @pytest.mark.parametrize(
