@@ -368,6 +368,27 @@ def test_a_rubric_may_be_named() -> None:
         named.build({"type": "rubric", "rubric": "city"})
 
 
+@pytest.mark.parametrize(
+    "rubric",
+    [
+        ['Contains "Paris".', 'Contains "Seine".'],
+        {"checklist": ['- [ ] Contains "Paris".', '- [ ] Contains "Seine".']},
+        {"rubrics": [{"criterion": f'Contains "{word}".', "points": 3} for word in ("Paris", "x")]},
+    ],
+)
+def test_other_systems_rubrics_stand_in_a_spec_as_well(rubric: Any) -> None:
+    scorer = registry(Honest(contains)).build({"type": "rubric", "rubric": rubric})
+    assert scored(scorer, "Paris").reward == 0.5
+
+
+def test_a_grader_stands_in_a_spec_as_well() -> None:
+    message = {"role": "user", "content": "How good is {{sample.output_text}}?"}
+    grader = {"type": "score_model", "name": "good", "model": "m", "input": [message]}
+    judge = Honest(lambda key, seen: 0.25)
+    scorer = registry(judge).build({"type": "rubric", "rubric": grader})
+    assert scored(scorer, "Paris").components == {"good": 0.25}
+
+
 def test_every_sample_may_bring_its_own_rubric() -> None:
     scorer = registry(Honest(contains)).build("rubric")
     match = {"id": "same", "kind": "verifier", "scorer": "exact_match"}
