@@ -1,4 +1,4 @@
-"""The command line: `assay serve`, `assay score`, `assay scorers`."""
+"""The command line: `assay serve`, `assay score`, `assay scorers`, `assay judge`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -22,10 +23,12 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
-from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
+from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault, run_here
 from verifiers.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+judge = typer.Typer(no_args_is_help=True, help="What judges are worth.")
+app.add_typer(judge, name="judge")
 stderr = Console(stderr=True)
 
 SCORE = TypeAdapter(Score)
@@ -34,6 +37,13 @@ BATCH = 512
 """Samples scored together by `assay score`: the steps of its progress bar."""
 
 USAGE_ERROR = 2
+
+
+class Calibrations(StrEnum):
+    VOTE = "vote"
+    TEMPERATURE = "temperature"
+    ISOTONIC = "isotonic"
+
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; see assay.example.toml.")
@@ -134,10 +144,12 @@ def scorers(
     config: ConfigOption = None,
 ) -> None:
     """List what there is to score with, or show one with its parameters and an example."""
+    from app.main import create_judges, create_registry
     from app.routes.discovery import describe, describe_preset
 
     try:
-        registry = Registry(load_settings(config).presets)
+        settings = load_settings(config)
+        registry = create_registry(settings, run_here, create_judges(settings))
         if name is None:
             Console().print(scorers_table(registry))
         elif name in registry.presets:
@@ -147,6 +159,45 @@ def scorers(
             print(describe(registry, name).model_dump_json(indent=2))
     except (SettingsError, SpecError) as error:
         raise refuse(str(error)) from None
+
+
+@judge.command()
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="JSONL of labelled completions, or of pairs.")],
+    scorer: Annotated[str, typer.Option(help="A rubric: a preset's name, or JSON.")],
+    name: Annotated[
+        list[str] | None, typer.Option("--judge", help="Judges of the settings; all by default.")
+    ] = None,
+    method: Annotated[
+        Calibrations, typer.Option(help="How values become probabilities.")
+    ] = Calibrations.VOTE,
+    output: Annotated[Path | None, typer.Option(help="JSON of the fitted spec and report.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Fit a panel of judges to labels, refusing those that do not beat chance.
+
+    A line is {"prompt", "completion", "labels": {CRITERION: true}}, or {"prompt", "first",
+    "second", "better": "first"}. Exits with 1 when no judge is good enough.
+    """
+    from app.judging import calibrated, judges_table, panel_table
+    from judges.rubric.calibrate import DataError, read_lines
+    from judges.rubric.fitting import NoJudgeIsGoodEnough
+
+    try:
+        lines = read_lines(file.read_text(encoding="utf-8").splitlines())
+        spec, report = asyncio.run(
+            calibrated(lines, parse_spec(scorer), name or [], method.value, config)
+        )
+    except (SettingsError, SpecError, InputError, DataError) as error:
+        raise refuse(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise refuse(f"cannot read: {error}") from None
+    except NoJudgeIsGoodEnough as error:
+        stderr.print(f"[red]assay:[/red] {error}", highlight=False)
+        raise typer.Exit(1) from None
+    stderr.print(judges_table(report), panel_table(report))
+    document = json.dumps({"spec": spec, "report": report.document()}, indent=2)
+    output.write_text(document + "\n") if output else print(document)
 
 
 class InputError(Exception):
@@ -199,11 +250,12 @@ async def score_all(
     samples: list[Sample], default: ScorerSpec | None, output: Path, config: Path | None
 ) -> Counter[tuple[str, str]]:
     """Scores `samples` in order into `output`. Counts (scorer, outcome) pairs."""
-    from app.main import create_scheduler
+    from app.main import create_judges, create_registry, create_scheduler
 
     settings = load_settings(config)
-    scheduler = create_scheduler(settings, Metrics())
-    registry = Registry(settings.presets, run=scheduler.run)
+    judges = create_judges(settings)
+    scheduler = create_scheduler(settings, Metrics(), judges)
+    registry = create_registry(settings, scheduler.run, judges)
     chosen = [choose(registry, sample, default) for sample in samples]
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()

@@ -22,14 +22,20 @@ def key_check(settings: Settings) -> Callable[[Request], None]:
     def check(request: Request) -> None:
         if not accepted:
             return
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        key = key_of(request)
+        if not key:
             raise MissingKey(
                 "send the header Authorization: Bearer KEY",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        given = key.strip().encode()
+        given = key.encode()
         if not any(hmac.compare_digest(given, known) for known in accepted):
             raise WrongKey("this key is not one of the service's")
 
     return check
+
+
+def key_of(request: Request) -> str:
+    """The bearer key that a request came with; empty without one."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from verifiers.registry import Registry
+from app.main import create_judges, create_registry
+from app.settings import Settings
+from verifiers.base import run_here
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -14,7 +16,9 @@ README = (ROOT / "README.md").read_text()
 def test_the_readme_lists_exactly_the_scorers_of_the_registry() -> None:
     section = README.partition("## Scorers")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
-    assert sorted(listed) == sorted(Registry().types)
+    settings = Settings(judge_store="")
+    registry = create_registry(settings, run_here, create_judges(settings))
+    assert sorted(listed) == sorted(registry.types)
     assert len(listed) == len(set(listed))
 
 

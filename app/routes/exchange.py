@@ -7,13 +7,17 @@ Idempotency-Key, and stops when the client leaves.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from app.errors import EmptyIdempotencyKey, KeyReused
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
+from app.keys import key_of
 from app.scheduler import OnScore
+from app.settings import Settings
+from judges.llm.caller import Caller, calling
 from verifiers.base import Score, Scorer, ScorerSpec, SpecError
 from verifiers.registry import Registry, UnknownScorer
 
@@ -63,6 +67,17 @@ def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[
         return registry.build(spec)
     except SpecError as error:
         raise error.below(*location) from None
+
+
+def caller_of(
+    request: Request, settings: Settings, run: str | None, deadline_s: float
+) -> AbstractContextManager[Caller]:
+    """For whom judges are asked by what is submitted inside.
+
+    A key that nobody checks is not a caller's own: another would be a new purse.
+    """
+    key = key_of(request) if settings.api_keys else ""
+    return calling(run=run, api_key=key, deadline_s=deadline_s)
 
 
 async def once(

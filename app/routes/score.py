@@ -15,6 +15,7 @@ from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
     Scoring,
+    caller_of,
     once,
     resolve,
     unless_disconnected,
@@ -57,7 +58,10 @@ def score_router(
 
         async def run(on_score: OnScore | None) -> list[Score]:
             deadline_s = body.deadline_s or settings.deadline_s
-            job = scheduler.submit(scorers, body.samples, deadline_s=deadline_s, on_score=on_score)
+            with caller_of(request, settings, body.run, deadline_s):
+                job = scheduler.submit(
+                    scorers, body.samples, deadline_s=deadline_s, on_score=on_score
+                )
             return await job.result()
 
         repeatable = await once(request, idempotency_key, answered, run)

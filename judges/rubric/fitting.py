@@ -1,0 +1,218 @@
+"""Fits a panel of judges to labelled data: who may sit on it, with what weight, how calibrated.
+
+A panel is wrong where its members are wrong together, and equal weights let weak judges outvote a
+good one. So weights are fitted jointly, and a judge is refused unless the lower 95 % bound of its
+balanced accuracy is above chance.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from judges.rubric.agreement import (
+    accuracy,
+    balanced_accuracy,
+    balanced_lower_bound,
+    calibration_error,
+    kappa,
+)
+from judges.rubric.calibration import (
+    Calibration,
+    fitted_isotonic,
+    fitted_temperature,
+    fitted_vote,
+    sigmoid,
+)
+
+CHANCE = 0.5
+
+RIDGE = 1.0
+"""Of the weights' squares, against the summed log loss: as if one more label spoke for none."""
+
+STEPS = 1_000
+SETTLED = 1e-7
+"""Of a weight: less change than that ends the fit."""
+
+LEAST_SHARE = 1e-3
+"""Of the weights: who has less is not worth its calls."""
+
+FOLDS = 10
+
+MIN_LABELS = 20
+"""With fewer, hardly any judge's lower bound would be above chance."""
+
+Method = Literal["vote", "temperature", "isotonic"]
+
+Values = Mapping[str, Sequence[float]]
+"""Of each judge by name, one a label."""
+
+FITS: Mapping[Method, Callable[[Sequence[float], Sequence[bool]], Calibration]] = {
+    "vote": fitted_vote,
+    "temperature": fitted_temperature,
+    "isotonic": fitted_isotonic,
+}
+
+
+class NoJudgeIsGoodEnough(Exception):
+    """No judge's lower bound is above chance, or there are too few labels to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well one judge, or a panel, agrees with the labels."""
+
+    accuracy: float
+    balanced_accuracy: float
+    lower_bound: float
+    """Of the balanced accuracy, at 95 %."""
+    kappa: float
+    calibration_error: float
+
+    @property
+    def beats_chance(self) -> bool:
+        return self.lower_bound > CHANCE
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPanel:
+    """Weights, which sum to 1, and a calibration."""
+
+    weights: Mapping[str, float]
+    calibration: Calibration
+
+    def probabilities(self, values: Values) -> list[float]:
+        return [self.calibration(value) for value in joined(values, self.weights)]
+
+
+def agreement(values: Sequence[float], labels: Sequence[bool]) -> Agreement:
+    return Agreement(
+        accuracy=accuracy(values, labels),
+        balanced_accuracy=balanced_accuracy(values, labels),
+        lower_bound=balanced_lower_bound(values, labels),
+        kappa=kappa(values, labels),
+        calibration_error=calibration_error(values, labels),
+    )
+
+
+def fitted_panel(values: Values, labels: Sequence[bool], method: Method = "vote") -> FittedPanel:
+    """The panel of all judges that beat chance.
+
+    Raises:
+        NoJudgeIsGoodEnough: none does, or there are fewer than `MIN_LABELS`.
+    """
+    if len(labels) < MIN_LABELS:
+        raise NoJudgeIsGoodEnough(f"{len(labels)} labels tell nothing; {MIN_LABELS} are the least")
+    seated = {
+        name: found for name, found in values.items() if agreement(found, labels).beats_chance
+    }
+    if not seated:
+        raise NoJudgeIsGoodEnough("no judge's lower bound is above chance")
+    weights = fitted_weights(seated, labels)
+    return FittedPanel(weights, FITS[method](joined(seated, weights), labels))
+
+
+def fitted_weights(values: Values, labels: Sequence[bool]) -> dict[str, float]:
+    """Weights w >= 0 of the likeliest labels under P(yes) = sigmoid(sum of w_j (2 v_j - 1)).
+
+    That is the weighted vote which is best for independent judges (Nitzan and Paroush, 1982),
+    fitted jointly because judges are not independent. Accelerated projected gradient descent
+    (Beck and Teboulle, 2009) with a step that the data's norm makes safe.
+
+    Judges that add nothing to the others get no weight, and are left out.
+    """
+    names = sorted(values)
+    columns = [values[name] for name in names]
+    weights = likeliest(
+        Counter(
+            tuple((2.0 * v - 1.0) * (1.0 if label else -1.0) for v in row)
+            for *row, label in zip(*columns, labels, strict=True)
+        )
+    )
+    total = math.fsum(weights)
+    if total == 0.0:
+        return {name: 1.0 / len(names) for name in names}
+    return {n: w / total for n, w in zip(names, weights, strict=True) if w > LEAST_SHARE * total}
+
+
+def likeliest(rows: Mapping[tuple[float, ...], int]) -> list[float]:
+    """The w >= 0 with the least sum of count * log(1 + exp(-w . row)), plus the ridge.
+
+    Args:
+        rows: the margins of all judges for a label, signed by it, with how often they occur:
+            votes take few values, so that thousands of labels are some dozens of rows.
+    """
+    step = 1.0 / (RIDGE + sum(count * dot(row, row) for row, count in rows.items()) / 4.0)
+    weights = ahead = [0.0] * len(next(iter(rows)))
+    momentum = 1.0
+    for _ in range(STEPS):
+        pulls = [(count * sigmoid(-dot(ahead, row)), row) for row, count in rows.items()]
+        gradient = [
+            RIDGE * w - sum(pull * row[j] for pull, row in pulls) for j, w in enumerate(ahead)
+        ]
+        moved = [max(0.0, w - step * g) for w, g in zip(ahead, gradient, strict=True)]
+        faster = (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
+        ahead = [
+            new + (momentum - 1.0) / faster * (new - old)
+            for new, old in zip(moved, weights, strict=True)
+        ]
+        if max(abs(new - old) for new, old in zip(moved, weights, strict=True)) < SETTLED:
+            return moved
+        weights, momentum = moved, faster
+    return weights
+
+
+def dot(left: Sequence[float], right: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+def joined(values: Values, weights: Mapping[str, float]) -> list[float]:
+    """The weighted mean of the judges' values, for each label: what a panel's value is."""
+    total = math.fsum(weights.values())
+    columns = [values[name] for name in weights]
+    return [
+        min(1.0, max(0.0, dot(list(weights.values()), row) / total))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def cross_validated(
+    values: Values,
+    labels: Sequence[bool],
+    groups: Sequence[str],
+    method: Method = "vote",
+    seed: int = 0,
+) -> list[float]:
+    """Each label's probability from a panel that was fitted without its fold.
+
+    Groups, such as the labels of one prompt, stay in one fold: what is held out is unseen.
+    """
+    fold_of = folds(groups, seed)
+    found = [0.0] * len(labels)
+    for fold in set(fold_of.values()):
+        held = [i for i, group in enumerate(groups) if fold_of[group] == fold]
+        kept = [i for i, group in enumerate(groups) if fold_of[group] != fold]
+        panel = fitted_panel(rows_of(values, kept), [labels[i] for i in kept], method)
+        for i, probability in zip(held, panel.probabilities(rows_of(values, held)), strict=True):
+            found[i] = probability
+    return found
+
+
+def folds(groups: Sequence[str], seed: int) -> dict[str, int]:
+    """A fold for every group, in a shuffled turn."""
+    distinct = sorted(set(groups))
+    random.Random(seed).shuffle(distinct)
+    return {group: place % FOLDS for place, group in enumerate(distinct)}
+
+
+def rows_of(values: Values, indices: Sequence[int]) -> dict[str, list[float]]:
+    return {name: [column[i] for i in indices] for name, column in values.items()}
+
+
+def best_single(values: Values, labels: Sequence[bool]) -> str:
+    """The judge of the highest balanced accuracy, which is known only with all labels."""
+    return max(sorted(values), key=lambda name: balanced_accuracy(values[name], labels))

@@ -1,0 +1,472 @@
+"""Rewards a completion that LLM judges and programs find to meet weighted criteria.
+
+Pointwise, each completion is judged by itself; pairwise and listwise, the completions of a group
+are compared with each other (see `compare`). Programs go first, and where they settle the reward
+no judge is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from judges.rubric import aggregate
+from judges.rubric.calibration import Calibration
+from judges.rubric.compare import Candidate, Comparison, listwise, pairwise
+from judges.rubric.hosted import chosen_judges, named_rubric
+from judges.rubric.hygiene import content_free
+from judges.rubric.judging import Opinion, Panel, Tally, all_of, derived_seed
+from judges.rubric.programs import Build, Built, built, program_value
+from judges.rubric.prompts import PROMPTS_DIGEST
+from judges.rubric.questions import Blocks, context, each, listed, overall, shown_prompt
+from judges.rubric.rubric import MAX_CRITERIA, Criterion, Rubric, SampleRubric
+from verifiers.base import (
+    InternalError,
+    InvalidReference,
+    JudgeFailed,
+    LaneName,
+    MissingField,
+    Name,
+    Outcome,
+    Parameters,
+    Run,
+    Sample,
+    Score,
+    Scorer,
+    ScorerSpec,
+    ScoringError,
+    Services,
+    SpecError,
+    first_fault,
+)
+from verifiers.extract import AnswerFrom, answer_in
+from verifiers.weighted import joint_error
+
+logger = logging.getLogger(__name__)
+
+MAX_SAMPLES = 16
+"""Each is paid for, by every judge of a panel."""
+
+MAX_LISTED = 20
+"""Completions that a judge can still keep apart in one list."""
+
+MAX_ALL_PAIRS = 64
+"""Completions of a group that all meet, in 4,032 questions. Larger groups need `opponents`."""
+
+
+class RubricParameters(Parameters):
+    rubric: Rubric | Name | None = Field(
+        None,
+        description="The rubric, or the name of one. Left out, each sample brings its own as its "
+        "reference, in which `answer` is the reference that criteria compare with.",
+    )
+    judge: Name | list[Name] | dict[Name, Annotated[float, Field(gt=0.0, le=1e6)]] | None = Field(
+        None,
+        description="Who judges: a name, several, or names with weights. May be left out where "
+        "there is only one.",
+    )
+    mode: Literal["pointwise", "pairwise", "listwise"] = Field(
+        "pointwise",
+        description="Each completion by itself, or the completions of a group against each other, "
+        "two at a time or all at once; always in both orders.",
+    )
+    samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="Verdicts of each judge, averaged.")
+    temperature: float = Field(0.0, ge=0.0, le=2.0, description="Of the judges' sampling.")
+    reasoning_tokens: int = Field(
+        0, ge=0, le=1_000_000, description="More tokens, for judges that think before they reply."
+    )
+    probabilities: bool = Field(
+        False,
+        description="Ask for each option's probability instead of a verdict in words; one call a "
+        "criterion. Judges that tell none fail.",
+    )
+    calibration: Calibration | None = Field(
+        None,
+        description="Applied to the panel's value of each criterion, or of each pair over both "
+        "orders.",
+    )
+    criteria_per_call: int = Field(
+        16, ge=1, le=MAX_CRITERIA, description="How many criteria a judge reads at once."
+    )
+    opponents: int | None = Field(
+        None,
+        ge=1,
+        description="Pairwise: against how many others each is compared; all of them by default, "
+        "which groups of over 64 are too large for.",
+    )
+    max_characters: int = Field(
+        65_536,
+        ge=1,
+        le=1_000_000,
+        description="A longer completion is `rejected`: the lowest reward, and no call.",
+    )
+    answer_from: AnswerFrom = Field("final", description="Which part of the completion is judged.")
+    screen: bool = Field(
+        True, description="Completions that say nothing earn the lowest reward without a call."
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the order in which things are shown.")
+
+    @model_validator(mode="after")
+    def _modes_fit(self) -> Self:
+        if self.mode == "listwise" and self.probabilities:
+            raise ValueError("listwise verdicts have no probabilities")
+        if self.mode == "listwise" and self.calibration:
+            raise ValueError("grades of a list are relative, and have no calibration")
+        if self.opponents is not None and self.mode != "pairwise":
+            raise ValueError("`opponents` is for the mode pairwise")
+        return self
+
+
+# --- the scorer -------------------------------------------------------------------------
+
+
+class RubricScorer(Scorer[RubricParameters]):
+    """Rewards what judges and programs find to meet weighted criteria, from 0 to 1.
+
+    `components` has each criterion's value by its id. `details` has the verdicts behind it with
+    their reasons, cut short; tokens, cost and the share that was cached; and the seed.
+    """
+
+    name = "rubric"
+    version = "1"
+    kind = "judge"
+    lane = "llm"
+    parameters_type = RubricParameters
+    example: ClassVar[dict[str, Any]] = {
+        "prompt": "Name the capital of France as JSON.",
+        "completion": '{"city": "Paris"}',
+        "reference": '{"city": "Paris"}',
+        "scorer": {
+            "type": "rubric",
+            "rubric": {
+                "criteria": [
+                    {
+                        "id": "right",
+                        "kind": "verifier",
+                        "scorer": "exact_match",
+                        "class": "essential",
+                    },
+                    {
+                        "id": "short",
+                        "kind": "verifier",
+                        "scorer": {"type": "length", "max_length": 200, "buffer": 100},
+                        "class": "optional",
+                    },
+                ]
+            },
+        },
+    }
+
+    def __init__(
+        self,
+        parameters: RubricParameters,
+        fixed: Built | None,
+        panel: Panel,
+        services: Services,
+    ) -> None:
+        super().__init__(parameters)
+        self._fixed = fixed
+        self._panel = panel
+        self._services = services
+
+    @classmethod
+    def create(cls, parameters: RubricParameters, services: Services) -> Self:
+        """Finds the rubric and the judges, and builds the programs.
+
+        Raises:
+            SpecError: there is no such rubric or judge, or a criterion does not build.
+        """
+        rubric = named_rubric(parameters.rubric, services)
+        fixed = None
+        if rubric is not None:
+            try:
+                fixed = built(rubric, services.build, parameters.mode, parameters.probabilities)
+            except SpecError as error:
+                raise error.below("rubric") from None
+        needs_judges = fixed is None or bool(fixed.judged)
+        judges = chosen_judges(parameters.judge, services) if needs_judges else {}
+        weights = parameters.judge if isinstance(parameters.judge, dict) else {}
+        panel = Panel(
+            judges=judges,
+            weights={name: weights.get(name, 1.0) for name in judges},
+            samples=parameters.samples,
+            temperature=parameters.temperature,
+            reasoning_tokens=parameters.reasoning_tokens,
+            probabilities=parameters.probabilities,
+        )
+        return cls(parameters, fixed, panel, services)
+
+    @property
+    def deterministic(self) -> bool:
+        """Programs alone are; a judge is not, though its cache makes it seem so."""
+        if self._fixed is None or self._fixed.judged:
+            return False
+        return all(part.deterministic for part in self._fixed.parts.values())
+
+    def demand(self) -> Counter[LaneName]:
+        parts = self._fixed.parts.values() if self._fixed else ()
+        return sum((part.demand() for part in parts), Counter({self.lane: 1}))
+
+    def ingredients(self) -> Iterable[Any]:
+        """Parameters, the rubric itself where it was named, programs, prompts and judges."""
+        yield self.parameters.model_dump(mode="json", exclude={"rubric", "judge"})
+        if self._fixed is not None:
+            yield self._fixed.rubric.model_dump(mode="json")
+            yield {id_: part.identity.digest for id_, part in self._fixed.parts.items()}
+        yield PROMPTS_DIGEST
+        yield {
+            name: [judge.fingerprint, self._panel.weights[name]]
+            for name, judge in self._panel.judges.items()
+        }
+
+    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
+        """Which samples must be scored together: those of a group, where they are compared."""
+        if self.parameters.mode == "pointwise":
+            return [[index] for index in range(len(samples))]
+        groups: dict[str | None, list[int]] = {}
+        for index, sample in enumerate(samples):
+            groups.setdefault(sample.group, []).append(index)
+        return list(groups.values())
+
+    async def score(self, samples: Sequence[Sample]) -> list[Score]:
+        """Scores each sample, or each group of them, as its own task."""
+        if self.parameters.mode == "pointwise":
+            return await asyncio.gather(*(self.attempt(sample) for sample in samples))
+        return await self._compared(samples)
+
+    async def attempt(self, sample: Sample) -> Score:
+        """The score of one sample by itself, timed, with whatever is raised turned into an error.
+
+        What a failed sample took is in its `details` as well: it is paid for all the same.
+        """
+        started_ns = time.perf_counter_ns()
+        tally = Tally()
+        try:
+            score = await self._judged(sample, tally)
+        except Exception as error:
+            score = self._failed(error)
+        if tally.replies:
+            score.details.update(tally.details())
+            score.cached = tally.cached == tally.replies
+        score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
+        return score
+
+    def _failed(self, error: BaseException) -> Score:
+        if isinstance(error, ScoringError):
+            return Score.failed(error)
+        logger.error("%s failed", self.name, exc_info=error)
+        return Score.failed(InternalError(f"{self.name} failed on this sample"))
+
+    # --- one completion by itself ---------------------------------------------------
+
+    async def _judged(self, sample: Sample, tally: Tally) -> Score:
+        built, sample = self._rubric_for(sample)
+        shown: str | None = None
+        if built.judged:
+            shown, refusal = self._shown(sample)
+            if refusal is not None:
+                return refusal
+        values, errors = await self._by_programs(built, sample)
+        if errors is not None:
+            return errors
+        values = aggregate.resolved(built.rubric, values)
+        settled = all(criterion.id in values for criterion in built.judged)
+        if shown is None or settled or aggregate.is_lost(built.rubric, values):
+            return by_programs_alone(built.rubric, values)
+        seed = derived_seed(self.parameters.seed, shown_prompt(sample), shown)
+        return await self._by_judges(built, sample, shown, values, seed, tally)
+
+    def _rubric_for(self, sample: Sample) -> tuple[Built, Sample]:
+        """The rubric that a sample is judged by, and the sample as its criteria see it.
+
+        Raises:
+            MissingField: there is no rubric, or a reference is demanded and not there.
+            InvalidReference: the sample's own rubric cannot be used.
+        """
+        found = self._fixed
+        if found is None:
+            if sample.reference is None:
+                raise MissingField("rubric needs a reference: the sample's own rubric")
+            own = self._own_rubric(sample)
+            found = own[0]
+            sample = sample.model_copy(update={"reference": own[1]})
+        if found.rubric.reference and sample.reference is None:
+            raise MissingField("rubric needs a reference")
+        return found, sample
+
+    def _own_rubric(self, sample: Sample) -> tuple[Built, Any]:
+        try:
+            rubric = SampleRubric.model_validate(sample.reference)
+            return self._with_programs(rubric, self._build_program), rubric.answer
+        except ValidationError as error:
+            raise InvalidReference(first_fault("reference", error)) from None
+        except SpecError as error:
+            raise InvalidReference(str(error.below("reference"))) from None
+
+    def _with_programs(self, rubric: Rubric, build: Build) -> Built:
+        return built(rubric, build, self.parameters.mode, self.parameters.probabilities)
+
+    def _build_program(self, spec: ScorerSpec) -> Scorer[Any]:
+        """A program for a sample's own rubric: what it may cost was not known on admission."""
+        part = self._services.build(spec)
+        if part.kind != "verifier":
+            raise SpecError([((), f"{part.name!r} is no verifier, as a sample's own rubric needs")])
+        return part
+
+    def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
+        """The part of a completion that judges see, or the score without their seeing it."""
+        text = answer_in(sample.text, self.parameters.answer_from)
+        if text is None:
+            return None, self.lowest("no_answer")
+        if len(text) > self.parameters.max_characters:
+            limit = f"{self.parameters.max_characters} characters"
+            return None, self.lowest("rejected", limit=limit)
+        if self.parameters.screen and content_free(text):
+            return None, self.lowest("no_answer", screened="no content")
+        return text, None
+
+    async def _by_programs(
+        self, built: Built, sample: Sample
+    ) -> tuple[dict[str, float], Score | None]:
+        """Each program's value by criterion, or the error that keeps the sample unscored."""
+        run = self._services.run
+        scores = await all_of(run_one(run, part, sample) for part in built.parts.values())
+        by_id = dict(zip(built.parts, scores, strict=True))
+        if errors := {id_: score.error for id_, score in by_id.items() if score.error is not None}:
+            return {}, Score(error=joint_error(errors))
+        criteria = {criterion.id: criterion for criterion in built.rubric.criteria}
+        return {
+            id_: program_value(criteria[id_], built.parts[id_], score)
+            for id_, score in by_id.items()
+        }, None
+
+    async def _by_judges(
+        self,
+        built: Built,
+        sample: Sample,
+        shown: str,
+        values: dict[str, float],
+        seed: int,
+        tally: Tally,
+    ) -> Score:
+        rubric = built.rubric
+        data = (*context(rubric, sample), ("completion", shown))
+        details: dict[str, Any] = {"seed": seed}
+        if rubric.aggregation == "implicit":
+            opinions = await self._panel.opinions(overall(rubric, data, seed), seed, tally)
+            reward = self._calibrated(opinions["overall"].value)
+            components = {"overall": reward}
+        else:
+            unsettled = [c for c in built.judged if c.id not in values]
+            opinions = await self._opinions(rubric, unsettled, data, seed, tally)
+            values = values | {id_: self._calibrated(o.value) for id_, o in opinions.items()}
+            components = aggregate.resolved(rubric, values)
+            reward = aggregate.reward(rubric, components)
+        details["verdicts"] = {id_: opinion.details() for id_, opinion in opinions.items()}
+        return Score(reward=reward, outcome="judged", components=components, details=details)
+
+    async def _opinions(
+        self,
+        rubric: Rubric,
+        criteria: Sequence[Criterion],
+        data: Blocks,
+        seed: int,
+        tally: Tally,
+    ) -> dict[str, Opinion]:
+        """The panel's opinion of each criterion, asked some at a time in an order by the seed."""
+        at_once = 1 if self.parameters.probabilities else self.parameters.criteria_per_call
+        shuffled = list(criteria)
+        random.Random(seed).shuffle(shuffled)
+        chunks = [shuffled[i : i + at_once] for i in range(0, len(shuffled), at_once)]
+        answers = await all_of(
+            self._panel.opinions(each(rubric, chunk, data), seed, tally) for chunk in chunks
+        )
+        by_id = {
+            criterion.id: answer[f"c{number}"]
+            for chunk, answer in zip(chunks, answers, strict=True)
+            for number, criterion in enumerate(chunk, start=1)
+        }
+        return {criterion.id: by_id[criterion.id] for criterion in criteria}
+
+    def _calibrated(self, value: float) -> float:
+        calibration = self.parameters.calibration
+        return value if calibration is None else calibration(value)
+
+    # --- the completions of a group -------------------------------------------------
+
+    async def _compared(self, samples: Sequence[Sample]) -> list[Score]:
+        """Scores group by group; a sample without a group, or alone in one, is an error."""
+        groups = self.parts(samples)
+        by_group = await asyncio.gather(
+            *(self._compared_group([samples[index] for index in group]) for group in groups)
+        )
+        scores: dict[int, Score] = {}
+        for group, found in zip(groups, by_group, strict=True):
+            scores.update(zip(group, found, strict=True))
+        return [scores[index] for index in range(len(samples))]
+
+    async def _compared_group(self, samples: Sequence[Sample]) -> list[Score]:
+        started_ns = time.perf_counter_ns()
+        try:
+            if samples[0].group is None:
+                raise MissingField(f"the mode {self.parameters.mode} needs `group`")
+            if len(samples) < 2:
+                raise MissingField("nothing to compare: no other sample has the same `group`")
+            if len(samples) > self._largest_group():
+                raise JudgeFailed(f"{len(samples)} are too many to compare", retryable=False)
+            scores = await self._compare(samples)
+        except Exception as error:
+            scores = [self._failed(error) for _ in samples]
+        for score in scores:
+            score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
+        return scores
+
+    def _largest_group(self) -> float:
+        if self.parameters.mode == "listwise":
+            return MAX_LISTED
+        return MAX_ALL_PAIRS if self.parameters.opponents is None else math.inf
+
+    async def _compare(self, samples: Sequence[Sample]) -> list[Score]:
+        if len({(shown_prompt(s), json.dumps(s.reference, sort_keys=True)) for s in samples}) > 1:
+            raise InvalidReference("a group has one prompt and one reference; these differ")
+        built, sample = self._rubric_for(samples[0])
+        comparison = Comparison(
+            instructions=built.rubric.instructions,
+            criteria=listed(built.rubric.criteria, with_weights=True),
+            context=context(built.rubric, sample),
+            panel=self._panel,
+            calibrate=self._calibrated,
+            seed=derived_seed(self.parameters.seed, shown_prompt(sample)),
+        )
+        candidates = [Candidate(*self._shown(sample)) for sample in samples]
+        if self.parameters.mode == "listwise":
+            return await listwise(comparison, candidates, self._failed)
+        return await pairwise(comparison, candidates, self.parameters.opponents, self._failed)
+
+
+async def run_one(run: Run, part: Scorer[Any], sample: Sample) -> Score:
+    """A program's score of one sample, on the lane where it belongs."""
+    [score] = await run(part, [sample])
+    assert isinstance(score, Score)
+    return score
+
+
+def by_programs_alone(rubric: Rubric, values: Mapping[str, float]) -> Score:
+    """The score that programs settled: by all there is, or by what was required."""
+    reward = 0.0 if aggregate.is_lost(rubric, values) else aggregate.reward(rubric, values)
+    outcome: Outcome = "correct" if reward == 1.0 else "incorrect" if reward == 0.0 else "partial"
+    return Score(
+        reward=reward,
+        outcome=outcome,
+        components=dict(values),
+        details={"decided_by": "programs"},
+    )
