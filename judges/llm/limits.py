@@ -1,7 +1,7 @@
-"""What one call passes on its way out and back: circuit, slots, rate, caps, and again.
+"""What one call passes on its way out and back, and again where that may help.
 
-circuit -> slot -> rate -> reserve -> SEND -> settle -> circuit
-   ^______________ back-off, as Retry says ________________|
+Out:  a slot, the caps (reserved), the rate, the circuit.
+Back: the caps (settled), the circuit, and `Retry`, which may send it again.
 """
 
 from __future__ import annotations
@@ -124,5 +124,5 @@ class Limits:
         self.counts.failed_calls += 1
         if failure.ill:
             self.circuit.failed()
-        elif not failure.sent_again:  # it answered, whatever it said
+        else:  # it answered, whatever it said
             self.circuit.succeeded()
