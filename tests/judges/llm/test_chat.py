@@ -101,6 +101,11 @@ BROKEN: dict[str, tuple[Act, type[CallFailed]]] = {
     "500": (script.status(500), ServerError),
     "502 in html": (script.status(502, HTML, "text/html"), ServerError),
     "503 with half a body": (script.status(503, b"x", content_length="100"), ServerError),
+    "503 compressed": (
+        script.status(503, gzip.compress(b"{}"), content_encoding="gzip"),
+        ServerError,
+    ),
+    "500 without end": (script.endless_complaint, ServerError),
     "a reset before the reply": (script.reset, NoReply),
     "a hang": (script.hang, NoReply),
     "a drip of headers": (script.drip_head, NoReply),
