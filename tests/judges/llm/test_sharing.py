@@ -270,7 +270,7 @@ def test_those_who_leave_at_any_moment_take_nothing_with_them() -> None:
 
             async def ask_and_leave(question: str) -> None:
                 with contextlib.suppress(TimeoutError, JudgeFailed):
-                    async with asyncio.timeout(rng.uniform(0, 0.1)):
+                    async with asyncio.timeout(rng.uniform(0, 0.5)):
                         await judge.ask(asking(question))
 
             questions = [str(rng.randrange(60)) for _ in range(300)]
@@ -283,6 +283,6 @@ def test_those_who_leave_at_any_moment_take_nothing_with_them() -> None:
             assert calls == len(endpoint.received)
             for _ in range(4):
                 await asyncio.wait_for(limits._slots.acquire(), 1)
-            assert max(endpoint.billed.values()) == 1
+            assert max(endpoint.billed.values(), default=1) == 1
 
     asyncio.run(go())
