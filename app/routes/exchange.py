@@ -35,6 +35,15 @@ Scoring = Callable[[OnScore | None], Coroutine[Any, Any, list[Score]]]
 """Scores the request, calling back with each score as it is there."""
 
 
+def on_behalf(
+    request: Request, settings: Settings, run: str | None, deadline_s: float
+) -> AbstractContextManager[Caller]:
+    """Whatever is submitted inside asks its judges for this request's run and key."""
+    # A key that nobody checks is not a caller's own: another would be a new purse.
+    key = key_of(request) if settings.api_keys else ""
+    return calling(run=run, api_key=key, deadline_s=deadline_s)
+
+
 def resolve(
     registry: Registry, request_spec: ScorerSpec | None, specs: Iterable[ScorerSpec | None], of: str
 ) -> list[Scorer[Any]]:
@@ -67,17 +76,6 @@ def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[
         return registry.build(spec)
     except SpecError as error:
         raise error.below(*location) from None
-
-
-def caller_of(
-    request: Request, settings: Settings, run: str | None, deadline_s: float
-) -> AbstractContextManager[Caller]:
-    """For whom judges are asked by what is submitted inside.
-
-    A key that nobody checks is not a caller's own: another would be a new purse.
-    """
-    key = key_of(request) if settings.api_keys else ""
-    return calling(run=run, api_key=key, deadline_s=deadline_s)
 
 
 async def once(

@@ -20,7 +20,7 @@ from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
     Scoring,
-    caller_of,
+    on_behalf,
     once,
     resolve,
     unless_disconnected,
@@ -74,7 +74,7 @@ def groups_router(
             samples = [s for index, group in enumerate(body.groups) for s in group.samples(index)]
             sizes = [len(group.completions) for group in body.groups]
             each = list(chain.from_iterable(map(repeat, scorers, sizes)))
-            with caller_of(request, settings, body.run, deadline_s):
+            with on_behalf(request, settings, body.run, deadline_s):
                 job = scheduler.submit(each, samples, deadline_s=deadline_s)
             return await job.result()
 

@@ -15,7 +15,7 @@ from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
     Scoring,
-    caller_of,
+    on_behalf,
     once,
     resolve,
     unless_disconnected,
@@ -58,7 +58,7 @@ def score_router(
 
         async def run(on_score: OnScore | None) -> list[Score]:
             deadline_s = body.deadline_s or settings.deadline_s
-            with caller_of(request, settings, body.run, deadline_s):
+            with on_behalf(request, settings, body.run, deadline_s):
                 job = scheduler.submit(
                     scorers, body.samples, deadline_s=deadline_s, on_score=on_score
                 )

@@ -78,7 +78,7 @@ class Budget:
         self._judge = judge
         self._caps: dict[Scope, Cap] = {"run": run, "key": key}
         self._in_flight: Counter[tuple[Scope, str]] = Counter()
-        self._counting = threading.Lock()
+        self._counting = threading.Lock()  # the store's thread counts up, the event loop down
         self._returned = asyncio.Event()
 
     async def reserve(self, caller: Caller, most: Usage) -> Reservation:
@@ -145,13 +145,14 @@ class Budget:
 
     def _spend(self, db: sqlite3.Connection, reservation: Reservation) -> Refusal | None:
         amounts = units(reservation.most)
-        with self._counting:
-            for scope, name in reservation.names:
-                so_far = self._so_far(db, scope, name)
-                would_be = [a + b for a, b in zip(so_far, amounts, strict=True)]
-                if (what := self._caps[scope].reached_by(*would_be)) is not None:
+        for scope, name in reservation.names:
+            so_far = self._so_far(db, scope, name)
+            would_be = [a + b for a, b in zip(so_far, amounts, strict=True)]
+            if (what := self._caps[scope].reached_by(*would_be)) is not None:
+                with self._counting:
                     return Refusal(scope, what, self._in_flight[scope, name] > 0)
-            self._add(db, reservation.names, amounts)
+        self._add(db, reservation.names, amounts)
+        with self._counting:
             self._in_flight.update(reservation.names)
         return None
 

@@ -31,7 +31,7 @@ TOP_LOGPROBS = 20
 MIN_OPTION_MASS = 0.5
 """Where the options get less than this together, the judge was about to say something else."""
 
-FINISHED = frozenset({"stop", "eos_token", "stop_sequence"})
+FINISHED = ("stop", "eos_token", "stop_sequence")
 """What endpoints call an end of the model's own choosing."""
 
 

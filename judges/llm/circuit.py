@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ class Circuit:
         self._threshold = threshold
         self._first_cool_s = self._cool_s = cool_s
         self._failures = 0
+        self._answered_at = -math.inf
         self._open_until: float | None = None
         self._closed = asyncio.Event()
 
@@ -54,13 +56,20 @@ class Circuit:
 
     def succeeded(self) -> None:
         self._failures = 0
+        self._answered_at = time.monotonic()
         self._cool_s = self._first_cool_s
         if self._open_until is not None:
             self._open_until = None
             self._closed.set()
             self._closed = asyncio.Event()
 
-    def failed(self) -> None:
+    def failed(self, sent_at: float) -> None:
+        """Counts a failure, unless the endpoint has answered another call since this was sent.
+
+        Calls that hang end long after others that were answered, and all together.
+        """
+        if sent_at < self._answered_at:
+            return
         self._failures += 1
         if self._failures < self._threshold:
             return

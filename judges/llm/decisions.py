@@ -131,10 +131,14 @@ def reply_of(document: Any, options: tuple[str, ...], usage: Usage) -> Reply:
 def answer_in(document: Any) -> Mapping[str, Any] | None:
     """The answer to our one question, in either dialect."""
     answers = document.get("answers") if isinstance(document, dict) else None
-    if isinstance(answers, list) and len(answers) == 1 and isinstance(answers[0], dict):
-        answers = {answers[0].get("name"): answers[0]}
-    answer = answers.get(NAME) if isinstance(answers, dict) and len(answers) == 1 else None
-    return answer if isinstance(answer, dict) else None
+    if isinstance(answers, list):  # OpenAI's dialect
+        named = [(a.get("name"), a) if isinstance(a, dict) else (None, None) for a in answers]
+    else:
+        named = list(answers.items()) if isinstance(answers, dict) else []
+    if len(named) != 1:
+        return None
+    name, answer = named[0]
+    return answer if name == NAME and isinstance(answer, dict) else None
 
 
 def by_option(found: Any) -> Mapping[str, Any] | None:

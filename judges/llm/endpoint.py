@@ -133,22 +133,30 @@ class Endpoint:
 
 
 async def content_of(response: httpx.Response) -> bytes:
-    """The body as it was sent.
+    """The body as it was sent. Of a complaint the beginning is enough.
 
     Raises:
         CutOff: it is too long, or encoded against our wish.
     """
-    limit = MAX_REPLY_BYTES if response.is_success else MAX_COMPLAINT_BYTES
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
+    plain = response.headers.get("content-encoding", "identity").lower() == "identity"
+    if not response.is_success:
+        return await start_of(response, MAX_COMPLAINT_BYTES) if plain else b""
+    if not plain:
         raise CutOff("the endpoint compressed its reply, which it was asked not to")
+    content = await start_of(response, MAX_REPLY_BYTES + 1)
+    if len(content) > MAX_REPLY_BYTES:
+        raise CutOff(f"the reply is longer than {MAX_REPLY_BYTES:,} bytes")
+    return content
+
+
+async def start_of(response: httpx.Response, most: int) -> bytes:
+    """The body, or as much of it."""
     content = bytearray()
     async for chunk in response.aiter_raw():
         content += chunk
-        if len(content) > limit:
-            if not response.is_success:
-                return b""
-            raise CutOff(f"the reply is longer than {limit:,} bytes")
-    return bytes(content)
+        if len(content) >= most:
+            break
+    return bytes(content[:most])
 
 
 def unfinished(response: httpx.Response | None, error: Exception, timeout_s: float) -> CallFailed:

@@ -1,12 +1,13 @@
-"""What one call passes on its way out and back: circuit, slots, rate, caps, and again.
+"""What one call passes on its way out and back, and again where that may help.
 
-circuit -> slot -> rate -> reserve -> SEND -> settle -> circuit
-   ^______________ back-off, as Retry says ________________|
+Out:  a slot, the caps (reserved), the rate, the circuit.
+Back: the caps (settled), the circuit, and `Retry`, which may send it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 
 from judges.llm.backend import Send
@@ -90,21 +91,21 @@ class Limits:
         flight.check()
         expected = most.prompt_tokens / BYTES_A_TOKEN + most.completion_tokens
         reservation: Reservation | None = None
-        used = Usage()
+        used, sent_at = Usage(), 0.0
         try:
             async with self._slots:
                 reservation = await self.budget.reserve(flight.payer, most)
                 await self.rate.admit(expected, flight.deadline)
                 await self.circuit.admit(flight.deadline)
                 used = most  # until it is known better: a cancelled call may be answered
-                flight.sent = True
+                flight.sent, sent_at = True, time.monotonic()
                 reply = await send(self.timeout_s)
             used = self.price.on(reply.usage)
             self.circuit.succeeded()
             return reply
         except CallFailed as failure:
             used = self._charge(failure, most)
-            self._judge_health(failure)
+            self._judge_health(failure, sent_at)
             raise
         finally:
             if reservation is not None:
@@ -120,9 +121,9 @@ class Limits:
             return Usage(calls=1)
         return most if failure.usage is None else self.price.on(failure.usage)
 
-    def _judge_health(self, failure: CallFailed) -> None:
+    def _judge_health(self, failure: CallFailed, sent_at: float) -> None:
         self.counts.failed_calls += 1
         if failure.ill:
-            self.circuit.failed()
-        elif not failure.sent_again:  # it answered, whatever it said
+            self.circuit.failed(sent_at)
+        else:  # it answered, whatever it said
             self.circuit.succeeded()

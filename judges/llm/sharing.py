@@ -68,14 +68,13 @@ class Flights:
         A caller is never refused for another's empty purse: it then pays itself.
         """
         while True:
-            flight = self._open.get(key)
-            first = flight is None
-            if flight is None:
-                flight = self._depart(key, caller, answer)
+            flight, first = self._open.get(key), False
+            if flight is None or flight.task.done():
+                flight, first = self._depart(key, caller, answer), True
             try:
                 return await self._wait(key, flight, caller), first
             except CapReached:
-                if flight.payer == caller or first:
+                if first or flight.payer == caller:
                     raise
 
     def _depart(

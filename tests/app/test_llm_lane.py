@@ -170,6 +170,15 @@ def test_caps_are_kept_for_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
             assert sorted(errors, key=str) == sorted(codes, key=str)
 
 
+def test_groups_are_asked_for_on_behalf_of_their_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service(monkeypatch, ScriptedEndpoint(), run_cap={"calls": 2}) as client:
+        for run in ("a", "b"):
+            group = {"id": "g", "prompt": "?", "completions": [f"{run}1", f"{run}2"]}
+            body = {"scorer": "spelling_alone", "groups": [group], "run": run}
+            (found,) = client.post("/v1/groups", json=body).json()["groups"]
+            assert [one["reward"] for one in found["scores"]] == [1.0, 1.0]
+
+
 def codes(client: TestClient, text: str, key: str) -> str | None:
     body = {"scorer": "spelling", "samples": samples(text)}
     headers = {"Authorization": f"Bearer {key}"}

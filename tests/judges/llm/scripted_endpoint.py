@@ -298,7 +298,16 @@ async def drip_head(_: Request, writer: asyncio.StreamWriter) -> None:
 @billing
 async def flood(_: Request, writer: asyncio.StreamWriter) -> None:
     """A body without end."""
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[")
+    await pour(writer, b"HTTP/1.1 200 OK")
+
+
+async def endless_complaint(_: Request, writer: asyncio.StreamWriter) -> None:
+    """The same from an endpoint that is broken."""
+    await pour(writer, b"HTTP/1.1 500 Broken")
+
+
+async def pour(writer: asyncio.StreamWriter, first_line: bytes) -> None:
+    writer.write(first_line + b"\r\ncontent-type: application/json\r\n\r\n[")
     while True:
         writer.write(b" " * 65_536)
         await writer.drain()

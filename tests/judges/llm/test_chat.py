@@ -28,7 +28,7 @@ from judges.llm.failures import (
 )
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
-from tests.judges.llm.scripted_endpoint import Act, ScriptedEndpoint, asking, spelled
+from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
 from verifiers.base import JudgeFailed
 
 
@@ -101,6 +101,11 @@ BROKEN: dict[str, tuple[Act, type[CallFailed]]] = {
     "500": (script.status(500), ServerError),
     "502 in html": (script.status(502, HTML, "text/html"), ServerError),
     "503 with half a body": (script.status(503, b"x", content_length="100"), ServerError),
+    "503 compressed": (
+        script.status(503, gzip.compress(b"{}"), content_encoding="gzip"),
+        ServerError,
+    ),
+    "500 without end": (script.endless_complaint, ServerError),
     "a reset before the reply": (script.reset, NoReply),
     "a hang": (script.hang, NoReply),
     "a drip of headers": (script.drip_head, NoReply),
@@ -267,6 +272,27 @@ def test_a_short_outage_fails_none_of_those_who_wait() -> None:
             found = await asyncio.gather(*asks, return_exceptions=True)
             assert [isinstance(reply, Reply) for reply in found] == [False] * 3 + [True] * 27
             assert len(endpoint.received) == 30
+
+    asyncio.run(go())
+
+
+def test_calls_that_hung_while_others_were_answered_say_nothing_about_now() -> None:
+    def choose(request: Request) -> Act:
+        return script.hang if request.question.startswith("slow") else script.honest
+
+    async def go() -> None:
+        async with (
+            ScriptedEndpoint(choose) as endpoint,
+            chat_judge(endpoint.url, **FRAGILE, timeout_s=0.5) as judge,
+        ):
+            slow = asyncio.gather(
+                *(judge.ask(asking(f"slow {number}")) for number in range(8)),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0.2)
+            await judge.ask(asking("fast"))
+            assert {type(failure) for failure in await slow} == {NoReply}
+            assert judge.fault() is None
 
     asyncio.run(go())
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from judges.llm.base import Reply
 from judges.llm.caller import calling
-from judges.llm.failures import CapReached
+from judges.llm.failures import CapReached, CircuitOpen
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
@@ -57,6 +57,9 @@ FAULTS: dict[str, Act] = {
 }
 
 
+RARE = {"429 with a date": 0.2}
+"""Each stops all calls for a second, for dates know no less."""
+
 Found = list[tuple[str, Reply | JudgeFailed]]
 Spent = tuple[int, int, float]
 
@@ -75,7 +78,7 @@ class Schedule:
         rng = random.Random(f"{SEED} {question} {self._asked[question]}")
         if self.recovered or rng.random() >= FAULT_SHARE:
             return script.honest
-        name = rng.choice(list(FAULTS))
+        (name,) = rng.choices(list(FAULTS), [RARE.get(name, 1.0) for name in FAULTS])
         self.met[name] += 1
         return FAULTS[name]
 
@@ -129,6 +132,8 @@ def test_every_ask_is_answered_rightly_or_fails_and_nothing_is_paid_twice(tmp_pa
             assert set(schedule.met) == set(FAULTS)
             assert sum(schedule.met.values()) / len(endpoint.received) > 0.25
             assert answered > 0.75 * ASKS
+            gave_up = [reply for _, reply in found if isinstance(reply, CircuitOpen)]
+            assert gave_up == [], "one broken reply in three is no outage"
             assert calls == len(endpoint.received)
             assert billed_cost(endpoint) <= cost <= 1.0
 

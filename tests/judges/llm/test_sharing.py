@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from pathlib import Path
 
 import pytest
 
 from judges.llm.base import Ask, Reply, Turn, Usage
-from judges.llm.cache import question_key
-from judges.llm.caller import calling
+from judges.llm.cache import Recorded, question_key
+from judges.llm.caller import Caller, calling
 from judges.llm.failures import CapReached, GivenUp, Unusable
 from judges.llm.hosted import HostedJudge
+from judges.llm.sharing import Flight, Flights
 from judges.llm.store import forget_oldest, opened
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking, spelled
+from verifiers.base import JudgeFailed
 
 
 def test_equal_asks_at_once_are_one_call_and_one_of_them_pays() -> None:
@@ -118,6 +122,33 @@ def test_nobody_is_refused_for_the_empty_purse_of_another() -> None:
             assert isinstance(rich, Reply)
 
     asyncio.run(go())
+
+
+def test_one_who_comes_as_another_is_refused_pays_for_himself() -> None:
+    """Whenever that is: a refusal that has landed is nobody else's."""
+    recorded = Recorded(Reply("fine"), None)
+
+    async def refused(_: Flight) -> Recorded:
+        await asyncio.sleep(0)
+        raise CapReached("poor")
+
+    async def paid(_: Flight) -> Recorded:
+        return recorded
+
+    async def rich(flights: Flights, turns: int) -> tuple[Recorded, bool]:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await flights.share("q", Caller("rich"), paid)
+
+    async def go(turns: int) -> None:
+        flights = Flights()
+        both = flights.share("q", Caller("poor"), refused), rich(flights, turns)
+        poor, other = await asyncio.gather(*both, return_exceptions=True)
+        assert isinstance(poor, CapReached)
+        assert other == (recorded, True)
+
+    for turns in range(8):
+        asyncio.run(go(turns))
 
 
 def test_replies_outlive_the_process_and_failures_do_not(tmp_path: Path) -> None:
@@ -225,3 +256,33 @@ def test_the_oldest_replies_are_forgotten_beyond_a_number(tmp_path: Path) -> Non
     kept = connection.execute("SELECT key FROM replies ORDER BY key").fetchall()
     connection.close()
     assert kept == [(b"%d" % n,) for n in range(6, 10)]
+
+
+def test_those_who_leave_at_any_moment_take_nothing_with_them() -> None:
+    rng = random.Random(0)
+
+    async def go() -> None:
+        acts = [rng.choice([script.honest, script.status(500), script.reset]) for _ in range(400)]
+        async with (
+            ScriptedEndpoint(acts, latency_s=0.003) as endpoint,
+            chat_judge(endpoint.url, max_concurrency=4, run_cap={"calls": 10**6}) as judge,
+        ):
+
+            async def ask_and_leave(question: str) -> None:
+                with contextlib.suppress(TimeoutError, JudgeFailed):
+                    async with asyncio.timeout(rng.uniform(0, 0.5)):
+                        await judge.ask(asking(question))
+
+            questions = [str(rng.randrange(60)) for _ in range(300)]
+            await asyncio.gather(*map(ask_and_leave, questions))
+            limits = judge._limits
+            while judge._flights._open or limits.budget._in_flight:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            calls, tokens, _ = await limits.budget.spent("run", "")
+            assert (calls, tokens) == (judge.counts.used.calls, judge.counts.used.tokens)
+            assert calls == len(endpoint.received)
+            for _ in range(4):
+                await asyncio.wait_for(limits._slots.acquire(), 1)
+            assert max(endpoint.billed.values(), default=1) == 1
+
+    asyncio.run(go())

@@ -32,7 +32,9 @@ from verifiers.base import JudgeFailed
 pytest.importorskip("openai", reason="transformers serve needs transformers[serving]")
 pytest.importorskip("accelerate", reason="transformers serve needs transformers[serving]")
 
-READY_WITHIN_S = 110
+READY_WITHIN_S = 240
+
+pytestmark = pytest.mark.timeout(300)  # it imports all of transformers before it serves
 
 
 def table_model(chain: list[str]) -> Policy:
