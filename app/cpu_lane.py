@@ -32,7 +32,7 @@ of the sample: it is killed, and the sample is an error of ours."""
 
 START_TIMEOUT_S = 60.0
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 """What workers see of the environment: no key and no token."""
 
 UNREAD: Any = {"__all__": {"id", "group", "metadata", "scorer"}}
@@ -61,7 +61,7 @@ class Worker:
     @classmethod
     async def start(cls, cpu_limit_s: float, memory_bytes: int) -> Worker:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).parent.parent), environment.get("PYTHONPATH")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "app.worker", str(cpu_limit_s), str(memory_bytes)),
