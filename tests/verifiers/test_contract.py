@@ -247,6 +247,7 @@ def test_what_may_hang_stays_off_the_event_loop() -> None:
         "json_schema",
         "math",
         "regex",
+        "text_similarity",
     ]
 
 
