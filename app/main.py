@@ -13,6 +13,8 @@ from app.cpu_lane import CpuLane
 from app.keys import BEARER, key_check
 from app.log import RequestContext
 from app.metrics import Metrics
+from app.protocols.gateway import Gateway
+from app.protocols.routers import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
@@ -54,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
+    for router in foreign_routers(Gateway(settings, registry, scheduler)):
+        app.include_router(router, dependencies=guarded)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
     return app

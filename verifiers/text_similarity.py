@@ -98,11 +98,11 @@ class TextSimilarity(Verifier[TextSimilarityParameters]):
 
 
 def words(text: str) -> Tokens:
-    return WORD.findall(text.casefold())
+    return list(WORD.findall(text.casefold()))
 
 
 def words_and_marks(text: str) -> Tokens:
-    return WORD_OR_MARK.findall(text)
+    return list(WORD_OR_MARK.findall(text))
 
 
 def characters(text: str) -> Tokens:
