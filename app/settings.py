@@ -51,6 +51,9 @@ class Protocols(BaseModel):
     default_preset: str | None = Field(
         None, description="The scorer of routes at the root, which name none."
     )
+    nemo_gym_reference: str = Field(
+        "expected_answer", description="The member of NeMo Gym's rows that is the reference."
+    )
 
 
 class Settings(BaseSettings):

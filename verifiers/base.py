@@ -422,6 +422,11 @@ class Scorer(ABC, Generic[P]):
         """The same sample always earns the same reward."""
         return True
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """What `components` of a scored sample holds under these parameters, at the least."""
+        return ()
+
     def demand(self) -> Counter[LaneName]:
         """How many places one sample takes in each lane, parts included."""
         return Counter({self.lane: 1})

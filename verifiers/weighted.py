@@ -231,6 +231,10 @@ class Weighted(Scorer[WeightedParameters]):
     def deterministic(self) -> bool:
         return all(part.scorer.deterministic for part in self._parts)
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self._parts)
+
     def demand(self) -> Counter[LaneName]:
         """The parts' places; waiting for them takes none."""
         return sum((part.scorer.demand() for part in self._parts), Counter())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ from app.routes.score import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute
-from verifiers.base import Sample, Score, ScoreError, Scorer
+from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError
 from verifiers.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -82,10 +82,10 @@ class BadRequest(Refused):
 class Unscored(Refused):
     """A score that failed, where the protocol has no place to say so in a reply."""
 
-    def __init__(self, error: ScoreError) -> None:
-        status = 422 if error.code in REFERENCE_FAULTS else 424
-        if error.retryable:
-            status = 503
+    def __init__(self, error: ScoreError, status: int | None = None) -> None:
+        if status is None:
+            status = 422 if error.code in REFERENCE_FAULTS else 424
+            status = 503 if error.retryable else status
         self.row = Row(status, error.code, "Not scored", retryable=error.retryable)
         super().__init__(error.message)
 
@@ -94,13 +94,56 @@ class ClientLeft(Exception):
     """Nobody waits for the reply any more."""
 
 
+def named_preset(preset: str) -> None:
+    """Puts the preset of an address into the OpenAPI document; `Gateway.scorer` reads it."""
+
+
 class Gateway:
-    """What the protocols share: the registry to find scorers in, and the way to the lanes."""
+    """What the protocols share: the registry to find scorers in, and the way to the lanes.
+
+    Raises:
+        SpecError: the default preset does not build.
+    """
 
     def __init__(self, settings: Settings, registry: Registry, scheduler: Scheduler) -> None:
         self.settings = settings
         self.registry = registry
         self._scheduler = scheduler
+        if (default := settings.protocols.default_preset) is not None:
+            try:
+                registry.build(default)
+            except SpecError as error:
+                raise error.below("protocols", "default_preset") from None
+
+    def scorer(self, request: Request) -> Scorer[Any]:
+        """The scorer that the address names, or the default one at the root.
+
+        Raises:
+            UnknownScorer: there is none.
+        """
+        default = self.settings.protocols.default_preset
+        return self.registry.build(request.path_params.get("preset") or default or "")
+
+    def serve(
+        self,
+        router: APIRouter,
+        prefix: str,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        method: str = "POST",
+        response_model: Any = None,
+    ) -> None:
+        """A route that scores by a preset: of the address, or of the settings at the root."""
+        router.add_api_route(
+            f"{prefix}/{{preset}}{path}",
+            endpoint,
+            methods=[method],
+            response_model=response_model,
+            dependencies=[Depends(named_preset)],
+        )
+        if self.settings.protocols.default_preset is not None and path:
+            router.add_api_route(path, endpoint, methods=[method], response_model=response_model)
 
     async def score(
         self,
@@ -158,10 +201,10 @@ def rewards(scores: Sequence[Score]) -> list[float]:
     Raises:
         Unscored: there is one.
     """
-    return [reward(score) for score in scores]
+    return [reward_of(score) for score in scores]
 
 
-def reward(score: Score) -> float:
+def reward_of(score: Score) -> float:
     """
     Raises:
         Unscored: there is none.

@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fastapi import APIRouter
 
+from app.protocols.eval_protocol import eval_protocol_router
 from app.protocols.gateway import Gateway
+from app.protocols.nemo_gym import nemo_gym_router
 from app.protocols.openai_graders import openai_router
+from app.protocols.openrlhf import openrlhf_router
+from app.protocols.slime import slime_router
 
 ROUTERS: Mapping[str, Callable[[Gateway], APIRouter]] = {
     "openai_graders": openai_router,
+    "openrlhf": openrlhf_router,
+    "slime": slime_router,
+    "nemo_gym": nemo_gym_router,
+    "eval_protocol": eval_protocol_router,
 }
 """By the setting that switches it."""
 

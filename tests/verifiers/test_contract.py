@@ -205,6 +205,7 @@ def test_rows_keep_the_contract_and_repeat_exactly(name: str, case: Case) -> Non
     scorer = REGISTRY.build({"type": name, **case.scorer})
     first, second = scores(scorer, [case.sample(), case.sample()])
     assert keeps_the_contract(scorer, first)
+    assert first.error is not None or first.components.keys() >= set(scorer.component_names)
     assert (first.reward, first.outcome, first.answer) == (
         second.reward,
         second.outcome,
