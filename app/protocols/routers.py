@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from app.protocols.eval_protocol import eval_protocol_router
 from app.protocols.gateway import Gateway
 from app.protocols.nemo_gym import nemo_gym_router
+from app.protocols.open_instruct import open_instruct_router
 from app.protocols.openai_graders import openai_router
 from app.protocols.openrlhf import openrlhf_router
+from app.protocols.run_code import run_code_router
 from app.protocols.slime import slime_router
 
 ROUTERS: Mapping[str, Callable[[Gateway], APIRouter]] = {
@@ -19,6 +21,8 @@ ROUTERS: Mapping[str, Callable[[Gateway], APIRouter]] = {
     "slime": slime_router,
     "nemo_gym": nemo_gym_router,
     "eval_protocol": eval_protocol_router,
+    "run_code": run_code_router,
+    "test_program": open_instruct_router,
 }
 """By the setting that switches it."""
 
