@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from app.errors import Refused, Row, detail_of, faults_of, row_of
 from app.keys import key_in_any_form
@@ -25,7 +25,7 @@ from app.routes.score import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute
-from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError
+from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -213,6 +213,18 @@ def reward_of(score: Score) -> float:
         raise Unscored(score.error)
     assert score.reward is not None
     return score.reward
+
+
+def sample_of(**fields: Any) -> Sample:
+    """A sample of what a foreign request holds.
+
+    Raises:
+        BadRequest: a text is too long, or a value too deep, for any sample.
+    """
+    try:
+        return Sample(**fields)
+    except ValidationError as error:
+        raise BadRequest(first_fault("sample", error)) from None
 
 
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:

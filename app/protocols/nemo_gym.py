@@ -19,8 +19,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from app.protocols.gateway import Gateway, Refusal, named_preset, reply
-from verifiers.base import JsonObject, Message, Sample, Score, few, shallow
+from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
+from verifiers.base import JsonObject, Sample, Score, few, shallow
 
 FAILURE_KINDS = {
     "judge_failed": "judge_failed",
@@ -152,11 +152,13 @@ def parse(body: VerifyRequest, reference: Any) -> Sample:
     asked = body.responses_create_params.input
     prompt = asked if isinstance(asked, str) else [*filter(None, map(message_in, asked))]
     messages = [*filter(None, map(message_in, body.response.output))]
-    said = [message.text for message in messages if message.role == "assistant"]
-    return Sample(prompt=prompt or None, completion=said[-1] if said else "", reference=reference)
+    said = [message["content"] for message in messages if message["role"] == "assistant"]
+    return sample_of(
+        prompt=prompt or None, completion=said[-1] if said else "", reference=reference
+    )
 
 
-def message_in(item: Mapping[str, Any]) -> Message | None:
+def message_in(item: Mapping[str, Any]) -> dict[str, str] | None:
     """A message of the conversation as text; None for calls, reasoning and the like."""
     if item.get("type", "message") != "message" or not isinstance(item.get("role"), str):
         return None
@@ -166,7 +168,7 @@ def message_in(item: Mapping[str, Any]) -> Message | None:
         content = "".join(
             str(part.get("text", "")) for part in parts if part.get("type") in TEXT_TYPES
         )
-    return Message(role=item["role"], content=content) if isinstance(content, str) else None
+    return {"role": item["role"], "content": content} if isinstance(content, str) else None
 
 
 def render(score: Score, row: Mapping[str, Any]) -> dict[str, Any]:

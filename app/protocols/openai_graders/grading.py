@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.protocols.gateway import Unscored
+from app.protocols.gateway import Unscored, sample_of
 from app.protocols.openai_graders.graders import (
     JudgeGrader,
     LabelModelGrader,
@@ -100,7 +100,7 @@ def assign(
             return Failure("model_grader_server_error", str(error), error.code)
     scorer = build(name, grader, is_part, registry)
     try:
-        return Assignment(scorer, sample_of(grader, variables))
+        return Assignment(scorer, sample_for(grader, variables))
     except UnknownVariable as unknown:
         is_json = unknown.path[:2] == ("sample", "output_json")
         flag: Flag = "sample_parse_error" if is_json else "invalid_variable_error"
@@ -141,15 +141,15 @@ def spec_of(grader: RuleGrader) -> ScorerSpec:
     }
 
 
-def sample_of(grader: RuleGrader, variables: Mapping[str, Any]) -> Sample:
+def sample_for(grader: RuleGrader, variables: Mapping[str, Any]) -> Sample:
     """
     Raises:
         UnknownVariable: a template names what is not there.
     """
     if isinstance(grader, PythonGrader):
         completion: str = variables["sample"]["output_text"]
-        return Sample(completion=completion, reference=variables["item"])
-    return Sample(
+        return sample_of(completion=completion, reference=variables["item"])
+    return sample_of(
         completion=fill(grader.input, variables), reference=fill(grader.reference, variables)
     )
 

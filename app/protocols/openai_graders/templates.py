@@ -8,13 +8,14 @@ from.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, Field
 
+from app.protocols.gateway import BadRequest
 from verifiers.base import MAX_TEXT_CHARACTERS
 
 NAMESPACES = ("item", "sample")
@@ -70,13 +71,20 @@ def fill(template: str, variables: Mapping[str, Any]) -> str:
 
     Raises:
         UnknownVariable: a path leads nowhere.
+        BadRequest: it comes to more than a text may be. Each variable can be a megabyte.
     """
-    put: Callable[[re.Match[str]], str] = partial(value_at, variables)
-    return VARIABLE.sub(put, template)
+    pieces, end, room = [], 0, MAX_TEXT_CHARACTERS
+    for match in VARIABLE.finditer(template):
+        value = value_at(match[1].strip(), variables)
+        pieces += [template[end : match.start()], value]
+        end = match.end()
+        room -= len(pieces[-2]) + len(value)
+        if room < 0:
+            raise BadRequest(f"a template comes to over {MAX_TEXT_CHARACTERS:,} characters")
+    return "".join([*pieces, template[end:]])
 
 
-def value_at(variables: Mapping[str, Any], match: re.Match[str]) -> str:
-    expression = match[1].strip()
+def value_at(expression: str, variables: Mapping[str, Any]) -> str:
     path = path_of(expression)
     value: Any = variables
     for step in path:

@@ -20,6 +20,7 @@ from app.protocols.openai_graders import formula
 from app.protocols.openai_graders.templates import fill
 from app.scheduler import Scheduler
 from tests.app.conftest import Served, in_process, served
+from tests.app.protocols.openai_transport import IntoTheApplication
 from tests.app.protocols.rows import check, rows
 
 RUN = "/v1/fine_tuning/alpha/graders/run"
@@ -173,26 +174,6 @@ def test_the_official_asynchronous_client_runs_many_at_a_time(service: Served) -
     assert asyncio.run(grade_all()) == [1.0, 1.0, *[0.0] * 18]
 
 
-class Counting(httpx2.BaseTransport):
-    """Sends requests into the application, and counts them."""
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-        self.count = 0
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.count += 1
-        reply = self.client.request(
-            request.method,
-            request.url.path,
-            content=request.read(),
-            headers=dict(request.headers),
-        )
-        return httpx2.Response(
-            reply.status_code, headers=dict(reply.headers), content=reply.content
-        )
-
-
 @pytest.mark.parametrize(
     ("grader", "draining", "requests", "error"),
     [
@@ -212,7 +193,7 @@ def test_the_official_client_retries_what_may_pass(
         scheduler: Scheduler = served_here.app.state.scheduler  # type: ignore[attr-defined]
         monkeypatch.setattr(scheduler, "draining", draining)
         monkeypatch.setattr("app.protocols.gateway.RETRY_AFTER_S", 0)
-        transport = Counting(served_here)
+        transport = IntoTheApplication(served_here)
         with (
             openai.OpenAI(
                 base_url="http://testserver/v1",
@@ -255,6 +236,13 @@ def test_what_a_variable_holds_is_put_in_as_it_is(text: str, answer: str) -> Non
     variables = {"sample": {"output_text": text}, "item": {"answer": answer}}
     template = "{{ sample.output_text }}|{{item.answer}}|{{ sample.output_text }}"
     assert fill(template, variables) == f"{text}|{answer}|{text}"
+
+
+def test_templates_that_multiply_a_sample_are_refused(client: TestClient) -> None:
+    grader = {**EXACT, "input": "{{ sample.output_text }}" * 100}
+    reply = client.post(RUN, json={"grader": grader, "model_sample": "x" * 100_000, "item": {}})
+    assert reply.status_code == 400
+    assert "characters" in reply.json()["error"]["message"]
 
 
 FORMULAS = st.recursive(
