@@ -94,7 +94,7 @@ class ClientLeft(Exception):
     """Nobody waits for the reply any more."""
 
 
-def named_preset(preset: str) -> None:
+async def named_preset(preset: str) -> None:
     """Puts the preset of an address into the OpenAPI document; `Gateway.scorer` reads it."""
 
 

@@ -143,7 +143,7 @@ def nemo_gym_router(gateway: Gateway) -> APIRouter:
     return router
 
 
-def named_rollout(rollout_id: str) -> None:
+async def named_rollout(rollout_id: str) -> None:
     """Puts the rollout of an address into the OpenAPI document; nothing reads it."""
 
 
