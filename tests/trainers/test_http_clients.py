@@ -44,6 +44,12 @@ def url() -> Iterator[str]:
             process.kill()
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """litellm, which eval-protocol imports, fetches prices unless told otherwise."""
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+
 # --- OpenRLHF ---------------------------------------------------------------------------
 
 PROMPT = "<|im_start|>user\nReverse abc<|im_end|>\n<|im_start|>assistant\n"
