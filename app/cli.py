@@ -21,7 +21,7 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
-from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
+from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault, run_here
 from verifiers.registry import Registry
 
 app = typer.Typer(
@@ -121,10 +121,12 @@ def scorers(
     config: ConfigOption = None,
 ) -> None:
     """List what there is to score with, or show one with its parameters and an example."""
+    from app.main import create_judges, create_registry
     from app.routes.discovery import describe, describe_preset
 
     try:
-        registry = Registry(load_settings(config).presets)
+        settings = load_settings(config)
+        registry = create_registry(settings, run_here, create_judges(settings))
         if name is None:
             Console().print(scorers_table(registry))
         elif name in registry.presets:
@@ -186,11 +188,12 @@ async def score_all(
     samples: list[Sample], default: ScorerSpec | None, output: Path, config: Path | None
 ) -> Counter[tuple[str, str]]:
     """Scores `samples` in order into `output`. Counts (scorer, outcome) pairs."""
-    from app.main import create_scheduler
+    from app.main import create_judges, create_registry, create_scheduler
 
     settings = load_settings(config)
-    scheduler = create_scheduler(settings, Metrics())
-    registry = Registry(settings.presets, run=scheduler.run)
+    judges = create_judges(settings)
+    scheduler = create_scheduler(settings, Metrics(), judges)
+    registry = create_registry(settings, scheduler.run, judges)
     chosen = [choose(registry, sample, default) for sample in samples]
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()

@@ -22,7 +22,8 @@ FindKey = Callable[[Request], str]
 Check = Callable[..., None]
 
 
-def bearer_key(request: Request) -> str:
+def key_of(request: Request) -> str:
+    """The bearer key that a request came with; empty without one."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 
@@ -40,14 +41,14 @@ def key_in_any_form(request: Request) -> str:
         except ValueError:
             return ""
         return text.partition(":")[2]
-    return bearer_key(request) or request.headers.get("x-api-key", "").strip()
+    return key_of(request) or request.headers.get("x-api-key", "").strip()
 
 
 def key_check(settings: Settings) -> Check:
     """A function that refuses requests without one of the settings' keys, if there are any."""
     accepted = [key.get_secret_value().encode() for key in settings.api_keys]
 
-    def check(request: Request, find: FindKey = bearer_key) -> None:
+    def check(request: Request, find: FindKey = key_of) -> None:
         if not accepted:
             return
         given = find(request).encode()

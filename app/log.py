@@ -64,3 +64,5 @@ def configure(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # It would write a line for every call of a judge.
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLogger().level))

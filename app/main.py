@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from fastapi import Depends, FastAPI
 
 from app import errors
 from app.cpu_lane import CpuLane
 from app.keys import BEARER, key_check
+from app.llm_lane import LlmLane
 from app.log import RequestContext
 from app.metrics import Metrics
 from app.protocols.gateway import Gateway
@@ -21,6 +23,8 @@ from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
+from judges.llm.hosting import Judges
+from verifiers.base import Run
 from verifiers.registry import Registry
 
 
@@ -32,8 +36,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     metrics = Metrics()
-    scheduler = create_scheduler(settings, metrics)
-    registry = Registry(settings.presets, run=scheduler.run)
+    judges = create_judges(settings)
+    scheduler = create_scheduler(settings, metrics, judges)
+    registry = create_registry(settings, scheduler.run, judges)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,7 +68,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
+def create_judges(settings: Settings) -> Judges:
+    return Judges(settings.judges, Path(settings.judge_store) if settings.judge_store else None)
+
+
+def create_registry(settings: Settings, run: Run, judges: Judges) -> Registry:
+    """The scorers, with what the service hosts for them.
+
+    Raises:
+        SpecError: a preset of the settings does not build.
+    """
+    return Registry(settings.presets, run=run, hosted={Judges: judges})
+
+
+def create_scheduler(settings: Settings, metrics: Metrics, judges: Judges) -> Scheduler:
     lanes = [
         InlineLane(settings.queue_samples),
         CpuLane(
@@ -77,8 +95,10 @@ def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             capacity=settings.queue_samples,
             allow_degraded=settings.allow_degraded_sandbox,
         ),
+        LlmLane(judges, settings.queue_samples),
     ]
     metrics.watch(lanes)
+    metrics.watch_judges(judges)
     return Scheduler(
         lanes, max_completion_bytes=settings.max_completion_bytes, on_finished=metrics.job
     )

@@ -165,6 +165,10 @@ class Lane(ABC):
         """Why the lane cannot score now; None where it can."""
         return None
 
+    def note(self) -> str | None:
+        """What is to be known of a lane that is no fault, such as that it is off."""
+        return None
+
 
 class InlineLane(Lane):
     """Scores on the event loop, in slices, for rules that take microseconds."""

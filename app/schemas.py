@@ -165,7 +165,7 @@ class Health(BaseModel):
 
 class LaneHealth(BaseModel):
     ready: bool
-    reason: str | None
+    reason: str | None = Field(description="Why it is not ready, or is off.")
     pending: int = Field(description="Samples admitted and not yet scored.")
 
 

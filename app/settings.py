@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from judges.llm.settings import JudgeSettings
 from verifiers.base import ScorerSpec
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,15 @@ class Settings(BaseSettings):
     allow_degraded_sandbox: bool = Field(
         False,
         description="Run programs though layers of the sandbox are missing. Every score says so.",
+    )
+
+    judges: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], JudgeSettings] = Field(
+        default_factory=dict, description="LLM judges by a name of your own."
+    )
+    judge_store: str = Field(
+        "assay-judges.db",
+        description="File of what judges replied and spent, made at the first question to one. "
+        "Empty keeps it in memory.",
     )
 
     presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "protocols", "learning", "math", "code")
+ALL = ("service", "protocols", "learning", "math", "code", "judges")
 SLOW = ("code_soak",)
 """Only run when named."""
 NEED_DATA = frozenset({"math"})

@@ -25,6 +25,7 @@ from app.routes.score import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute
+from judges.llm.caller import calling
 from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
 
@@ -165,9 +166,11 @@ class Gateway:
             raise TooManySamples(f"a request may have {self.settings.max_samples} samples")
         if isinstance(scorers, Scorer):
             scorers = [scorers] * len(samples)
-        job = self._scheduler.submit(
-            scorers, samples, deadline_s=deadline_s or self.settings.deadline_s
-        )
+        deadline_s = deadline_s or self.settings.deadline_s
+        # A key that nobody checks is not a caller's own: see the native route.
+        key = key_in_any_form(request) if self.settings.api_keys else ""
+        with calling(api_key=key, deadline_s=deadline_s):
+            job = self._scheduler.submit(scorers, samples, deadline_s=deadline_s)
         scores = await unless_disconnected(request, job.result())
         if scores is None:
             raise ClientLeft

@@ -61,7 +61,9 @@ def health_router(scheduler: Scheduler, metrics: Metrics) -> APIRouter:
         faults = scheduler.faults()
         lanes = {
             name: LaneHealth(
-                ready=name not in faults, reason=faults.get(name), pending=lane.pending
+                ready=name not in faults,
+                reason=faults.get(name) or lane.note(),
+                pending=lane.pending,
             )
             for name, lane in scheduler.lanes.items()
         }

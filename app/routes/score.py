@@ -11,11 +11,13 @@ from pydantic import TypeAdapter
 
 from app.errors import PROBLEMS, EmptyIdempotencyKey, KeyReused
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
+from app.keys import key_of
 from app.log import request_id
 from app.scheduler import OnScore, Scheduler
 from app.schemas import ScoreRequest, ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
 from app.strict_json import StrictRoute
+from judges.llm.caller import calling
 from verifiers.base import Score, Scorer, ScorerSpec, SpecError
 from verifiers.registry import Registry, UnknownScorer
 
@@ -62,7 +64,12 @@ def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -
 
         async def run(on_score: OnScore | None) -> list[Score]:
             deadline_s = body.deadline_s or settings.deadline_s
-            job = scheduler.submit(scorers, body.samples, deadline_s=deadline_s, on_score=on_score)
+            # A key that nobody checks is not a caller's own: another would be a new purse.
+            key = key_of(request) if settings.api_keys else ""
+            with calling(run=body.run, api_key=key, deadline_s=deadline_s):
+                job = scheduler.submit(
+                    scorers, body.samples, deadline_s=deadline_s, on_score=on_score
+                )
             return await job.result()
 
         repeatable = await once(request, idempotency_key, answered, run)

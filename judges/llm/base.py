@@ -6,9 +6,11 @@ reply is ever made up: what could not be had is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from verifiers.base import Sample
 
 Role = Literal["system", "user", "assistant"]
 
@@ -27,12 +29,16 @@ class Ask:
 
     turns: tuple[Turn, ...]
     schema: Mapping[str, Any] | None = None
-    """The JSON Schema of the reply wanted, for endpoints that can keep to one."""
+    """The JSON Schema of the reply wanted, for endpoints that can keep to one. The turns must
+    say it, too: other endpoints never see this."""
     options: tuple[str, ...] = ()
     """Where the reply is one of these: their probabilities are wanted, too."""
     max_tokens: int = 1024
     temperature: float = 0.0
     seed: int | None = None
+    nonce: str | None = None
+    """A random text in the turns that the reply is to repeat. Asks that differ in nothing else
+    are equal: they share a call and its recorded reply, in which each finds its own nonce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,18 @@ class Usage:
     cost: float = 0.0
     """In the currency of the judge's prices."""
     calls: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost + other.cost,
+            self.calls + other.calls,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +89,15 @@ class Judge(Protocol):
         Raises:
             JudgeFailed: it stayed unreachable, refused, was cut off, or a cap was reached.
         """
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A scorer whose samples need not all be scored together.
+
+    The `llm` lane scores every part on its own and settles it as soon as it is done, so that
+    a deadline discards no finished verdict. Other scorers get their samples in one batch.
+    """
+
+    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
+        """The positions that belong together: each position in exactly one part."""

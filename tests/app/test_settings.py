@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from app.main import create_app
 from app.settings import Settings, SettingsError, load_settings
@@ -99,13 +101,31 @@ def test_the_example_file_shows_every_setting_with_its_default() -> None:
     settings = load_settings(EXAMPLE)
     shown = set(tomllib.loads(EXAMPLE.read_text()))
     commented = {
-        line.removeprefix("# ").split(" = ")[0]
+        re.split(r" = |\.", line.lstrip("# ["))[0]
         for line in EXAMPLE.read_text().splitlines()
-        if line.startswith("# ") and " = " in line
+        if line.startswith(("# ", "# [")) and (" = " in line or "[" in line)
     }
     assert set(Settings.model_fields) <= shown | commented
     for name in shown - {"presets"}:
         assert getattr(settings, name) == getattr(Settings(), name), name
+
+
+def test_the_judges_of_the_example_file_are_judges_and_show_their_defaults() -> None:
+    text = EXAMPLE.read_text().partition("# --- lane llm")[2].partition("# --- presets")[0]
+    lines = [
+        line.removeprefix("# ") for line in text.splitlines() if re.match(r"# (\[|\w+ =)", line)
+    ]
+    tables = tomllib.loads("\n".join(lines))["judges"]
+    judges = Settings(judges=tables).judges
+    for name, table in tables.items():
+        for field, default in type(judges[name]).model_fields.items():
+            assert field in table or field in ("json_object", "logprobs", "seed"), (name, field)
+            if (
+                not default.is_required()
+                and default.default
+                and not isinstance(default.default, BaseModel)
+            ):
+                assert getattr(judges[name], field) == default.default, (name, field)
 
 
 def test_the_presets_of_the_example_file_build() -> None:

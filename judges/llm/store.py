@@ -1,0 +1,88 @@
+"""The SQLite file of the judges: recorded replies, and what has been spent.
+
+One thread works on it, so that a slow disk never holds the event loop. Each job is one
+transaction. Several processes may share the file: caps then hold for all of them together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 10.0
+"""How long another process may hold the file."""
+
+MAX_REPLIES = 1_000_000
+"""Some gigabytes. The oldest beyond these are forgotten when the file is opened."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS replies (
+    key BLOB PRIMARY KEY, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    probabilities TEXT, nonce TEXT, recorded_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spending (
+    judge TEXT, scope TEXT, name TEXT, calls INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    cost_nano INTEGER NOT NULL, PRIMARY KEY (judge, scope, name)
+) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """A file that is opened at first use; in memory where there is no path."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-store")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of `job`, all of whose changes are kept, or none.
+
+        Raises:
+            sqlite3.Error: the file cannot be read or written.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, job)
+
+    def _run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = opened(self._path)
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # commits, or rolls back
+            return job(self._connection)
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def opened(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    # A crash of the machine may lose the last moments, which are then spent twice at most
+    # as far as the caps go; a crash of the process loses nothing.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(SCHEMA)
+    forget_oldest(connection, MAX_REPLIES)
+    return connection
+
+
+def forget_oldest(connection: sqlite3.Connection, kept: int) -> None:
+    (count,) = connection.execute("SELECT count(*) FROM replies").fetchone()
+    if count > kept:
+        connection.execute(
+            "DELETE FROM replies WHERE key IN"
+            " (SELECT key FROM replies ORDER BY recorded_at LIMIT ?)",
+            (count - kept,),
+        )
