@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
-    for router in foreign_routers(Gateway(settings, registry, scheduler)):
+    for router in foreign_routers(Gateway(settings, registry, scheduler, judges)):
         app.include_router(router, dependencies=guarded)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)

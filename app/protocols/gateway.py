@@ -26,6 +26,7 @@ from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from judges.llm.caller import calling
+from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
 
@@ -100,15 +101,18 @@ async def named_preset(preset: str) -> None:
 
 
 class Gateway:
-    """What the protocols share: the registry to find scorers in, and the way to the lanes.
+    """What the protocols share: where scorers and judges are found, and the way to the lanes.
 
     Raises:
         SpecError: the default preset does not build.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, scheduler: Scheduler) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, scheduler: Scheduler, judges: Judges
+    ) -> None:
         self.settings = settings
         self.registry = registry
+        self.judges = judges
         self._scheduler = scheduler
         if (default := settings.protocols.default_preset) is not None:
             try:

@@ -88,6 +88,6 @@ def assignments(
 ) -> dict[str, Assignment | Failure]:
     is_part = isinstance(grader, MultiGrader)
     return {
-        name: assign(name, part, is_part, variables, gateway.registry)
+        name: assign(name, part, is_part, variables, gateway)
         for name, part in parts_of(grader).items()
     }

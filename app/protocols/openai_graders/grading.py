@@ -6,21 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.protocols.gateway import Unscored, sample_of
+from app.protocols.gateway import Gateway, Unscored, sample_of
 from app.protocols.openai_graders.graders import (
     JudgeGrader,
     LabelModelGrader,
     MultiGrader,
     PythonGrader,
     RuleGrader,
+    SamplingParams,
     ScoreModelGrader,
     SingleGrader,
     StringCheckGrader,
     TextSimilarityGrader,
 )
 from app.protocols.openai_graders.templates import UnknownVariable, fill
+from judges.llm.base import Judge
+from judges.model_grader import (
+    LabelModel,
+    LabelParameters,
+    ScoreModel,
+    ScoreParameters,
+    UnreadableVerdict,
+)
 from verifiers.base import JudgeFailed, Sample, Score, Scorer, ScorerSpec, SpecError
-from verifiers.code_execution.grader import sample_for_grader
+from verifiers.code_execution.grader import GraderFailed, sample_for_grader
 from verifiers.registry import Registry
 
 OneGrader = RuleGrader | JudgeGrader
@@ -67,9 +76,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a judge took. Replies from its records took none."""
+
+    judge: str
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
 class Grade:
     value: float
     failure: Failure | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +109,20 @@ def parts_of(grader: SingleGrader | MultiGrader) -> dict[str, OneGrader]:
 
 
 def assign(
-    name: str, grader: OneGrader, is_part: bool, variables: Mapping[str, Any], registry: Registry
+    name: str, grader: OneGrader, is_part: bool, variables: Mapping[str, Any], gateway: Gateway
 ) -> Assignment | Failure:
     """What to score for a grader, or why nothing can be.
 
     Raises:
         SpecError: the grader does not build, with the place in the request.
     """
-    if isinstance(grader, ScoreModelGrader | LabelModelGrader):
-        try:
-            return assign_judge(grader, variables, registry)
-        except JudgeFailed as error:
-            return Failure("model_grader_server_error", str(error), error.code)
-    scorer = build(name, grader, is_part, registry)
     try:
+        if isinstance(grader, ScoreModelGrader | LabelModelGrader):
+            return assign_judge(grader, variables, gateway.judges)
+        scorer = build(name, grader, is_part, gateway.registry)
         return Assignment(scorer, sample_for(grader, variables))
+    except JudgeFailed as error:
+        return Failure("model_grader_server_error", str(error), error.code)
     except UnknownVariable as unknown:
         is_json = unknown.path[:2] == ("sample", "output_json")
         flag: Flag = "sample_parse_error" if is_json else "invalid_variable_error"
@@ -108,14 +130,34 @@ def assign(
 
 
 def assign_judge(
-    grader: JudgeGrader, variables: Mapping[str, Any], registry: Registry
+    grader: JudgeGrader, variables: Mapping[str, Any], judges: Mapping[str, Judge]
 ) -> Assignment:
-    """What to ask a judge. The one place where these graders meet the judges.
+    """What to ask a judge, who goes by the grader's model.
 
     Raises:
-        JudgeFailed: no judge goes by the grader's model.
+        JudgeFailed: there is none of that name.
+        UnknownVariable: a template names what is not there.
     """
-    raise JudgeFailed(f"no judge is configured for {grader.model}", retryable=False)
+    if grader.model not in judges:
+        raise JudgeFailed(f"no judge is configured as {grader.model!r}", retryable=False)
+    messages = [
+        {"role": message.role, "content": fill(message.template, variables)}
+        for message in grader.input
+    ]
+    sample = sample_of(prompt=messages, completion=variables["sample"]["output_text"])
+    return Assignment(judge_scorer(grader, judges[grader.model]), sample)
+
+
+def judge_scorer(grader: JudgeGrader, judge: Judge) -> Scorer[Any]:
+    asked = grader.sampling_params or SamplingParams()
+    options: dict[str, Any] = {"seed": asked.seed, "temperature": asked.temperature or 0.0}
+    if asked.max_completions_tokens is not None:
+        options["max_tokens"] = asked.max_completions_tokens
+    if isinstance(grader, LabelModelGrader):
+        options.update(labels=grader.labels, passing_labels=grader.passing_labels)
+        return LabelModel(LabelParameters(**options), judge)
+    lowest, highest = grader.range
+    return ScoreModel(ScoreParameters(**options, lowest=lowest, highest=highest), judge)
 
 
 def build(name: str, grader: RuleGrader, is_part: bool, registry: Registry) -> Scorer[Any]:
@@ -166,14 +208,27 @@ def grade_of(grader: OneGrader, score: Score) -> Grade:
     if score.error is None:
         assert score.reward is not None
         # over the size limit: a python grader's lowest reward is no grade
-        return Grade(0.0 if score.outcome == "rejected" else score.reward)
-    code, details = score.error.code, score.error.message
-    if score.error.retryable and code in PASSING:
+        return Grade(0.0 if score.outcome == "rejected" else score.reward, None, usage_in(score))
+    if score.error.retryable and score.error.code in PASSING:
         raise Unscored(score.error)
-    flag: Flag = "other_error"
+    return Grade(
+        0.0, Failure(flag_of(grader, score.error.code), score.error.message, score.error.code)
+    )
+
+
+def flag_of(grader: OneGrader, code: str) -> Flag:
     if isinstance(grader, PythonGrader):
-        is_its_own = code == "judge_failed"
-        flag = "python_grader_runtime_error" if is_its_own else "python_grader_server_error"
-    elif isinstance(grader, ScoreModelGrader | LabelModelGrader):
-        flag = "model_grader_server_error"
-    return Grade(0.0, Failure(flag, details, code))
+        is_its_own = code == GraderFailed.code
+        return "python_grader_runtime_error" if is_its_own else "python_grader_server_error"
+    if isinstance(grader, ScoreModelGrader | LabelModelGrader):
+        is_unreadable = code == UnreadableVerdict.code
+        return "model_grader_parse_error" if is_unreadable else "model_grader_server_error"
+    return "other_error"
+
+
+def usage_in(score: Score) -> Usage | None:
+    """What a judge took; None where none was asked."""
+    if "judge" not in score.details:
+        return None
+    given, taken = (score.details[name] for name in ("prompt_tokens", "completion_tokens"))
+    return Usage(score.details["judge"], given, taken)

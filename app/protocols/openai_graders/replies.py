@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from app.protocols.gateway import Refusal
 from app.protocols.openai_graders.formula import FormulaError
 from app.protocols.openai_graders.graders import MultiGrader, SingleGrader
-from app.protocols.openai_graders.grading import Failure, Flag, Grade
+from app.protocols.openai_graders.grading import Failure, Flag, Grade, Usage
 
 
 class ErrorBody(BaseModel):
@@ -68,21 +68,34 @@ def run_reply(
     """The reply, and whether its reward is one: the schema has no word for that."""
     reward, failures = combined(grader, grades)
     values = {name: grade.value for name, grade in grades.items()}
+    usages = [grade.usage for grade in grades.values() if grade.usage is not None]
     content = {
         "reward": reward,
         "sub_rewards": values if isinstance(grader, MultiGrader) else {},
-        "model_grader_token_usage_per_model": {},
+        "model_grader_token_usage_per_model": usage_by_judge(usages),
         "metadata": {
             "name": grader.name,
             "type": grader.type,
             "execution_time": execution_s,
             "scores": values,
-            "token_usage": None,
-            "sampled_model_name": None,
+            "token_usage": sum(usage.tokens for usage in usages) if usages else None,
+            "sampled_model_name": usages[0].judge if len(usages) == 1 else None,
             "errors": errors_of(failures),
         },
     }
     return content, all(failure.is_the_completions for failure in failures)
+
+
+def usage_by_judge(usages: Sequence[Usage]) -> dict[str, dict[str, int]]:
+    total: dict[str, dict[str, int]] = {}
+    for usage in usages:
+        tokens = total.setdefault(
+            usage.judge, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        )
+        tokens["prompt_tokens"] += usage.prompt_tokens
+        tokens["completion_tokens"] += usage.completion_tokens
+        tokens["total_tokens"] += usage.tokens
+    return total
 
 
 def errors_of(failures: Sequence[Failure]) -> dict[str, bool | str | None]:
