@@ -246,5 +246,7 @@ class CpuLane(Lane):
         return worker
 
     async def _discard(self, worker: Worker) -> None:
-        self._alive.discard(worker)
-        await worker.kill()
+        try:
+            await worker.kill()
+        finally:  # only now, so that `stop` waits for those that are still ending
+            self._alive.discard(worker)

@@ -16,7 +16,7 @@ from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, reward_of
 from verifiers.base import Json, Message, Sample, Score, few
 
 
-class RewardRequest(BaseModel):
+class EvaluateRequest(BaseModel):
     """Other members are the caller's, flat at `/reward` and in `kwargs` at `/evaluate`, and
     nothing reads them."""
 
@@ -57,7 +57,7 @@ def refuse(refusal: Refusal) -> EvalProtocolError:
 def eval_protocol_router(gateway: Gateway) -> APIRouter:
     router = gateway.router("eval-protocol", refuse, EvalProtocolError)
 
-    async def evaluate(request: Request, body: RewardRequest) -> Response:
+    async def evaluate(request: Request, body: EvaluateRequest) -> Response:
         [score] = await gateway.score(request, gateway.scorer(request), [parse(body)])
         return reply(render(score).model_dump())
 
@@ -68,7 +68,7 @@ def eval_protocol_router(gateway: Gateway) -> APIRouter:
     return router
 
 
-def parse(body: RewardRequest) -> Sample:
+def parse(body: EvaluateRequest) -> Sample:
     """The last message is the completion, and those before it are the prompt.
 
     Raises:

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
-from verifiers.base import JsonObject, Sample, Score, few, shallow
+from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, few, nesting
 
 FAILURE_KINDS = {
     "judge_failed": "judge_failed",
@@ -39,12 +39,26 @@ Reference = Annotated[
 ]
 
 
+def echoable(value: Any) -> Any:
+    """The value itself. It may hold many numbers, such as token ids, for nothing reads them.
+
+    Raises:
+        ValueError: it is nested too deep to be written back.
+    """
+    if nesting(value) > MAX_NESTING:
+        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    return value
+
+
+Items = Annotated[list[dict[str, Any]], BeforeValidator(few)]
+
+
 class CreateParams(BaseModel):
     """What the policy was asked, in the form of OpenAI's Responses."""
 
     model_config = ConfigDict(extra="allow")
 
-    input: str | Annotated[list[JsonObject], BeforeValidator(few)]
+    input: str | Items
 
 
 class PolicyResponse(BaseModel):
@@ -52,7 +66,7 @@ class PolicyResponse(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    output: Annotated[list[JsonObject], BeforeValidator(few)]
+    output: Items
 
 
 class VerifyRequest(BaseModel):
@@ -62,6 +76,8 @@ class VerifyRequest(BaseModel):
 
     responses_create_params: CreateParams
     response: PolicyResponse
+
+    _is_echoable = model_validator(mode="before")(echoable)
 
 
 class VerifyResponse(VerifyRequest):
@@ -79,7 +95,7 @@ class CloseRequest(BaseModel):
 
 
 class AggregateRequest(BaseModel):
-    verify_responses: Annotated[list[dict[str, Any]], BeforeValidator(shallow)]
+    verify_responses: Annotated[list[dict[str, Any]], BeforeValidator(echoable)]
 
 
 class AggregateMetrics(BaseModel):

@@ -26,7 +26,9 @@ OnError = Annotated[
 
 SPECIAL_TOKEN = r"(?:<[|｜][\w▁ .:-]{1,40}[|｜]>|</?s>|<(?:bos|eos|pad|end_of_turn|unk)>|\[PAD\])"
 LEADING = re.compile(rf"(?:\s*{SPECIAL_TOKEN})*+\s*")
-TRAILING = re.compile(rf"(?:{SPECIAL_TOKEN}\s*)++\Z")
+TOKEN = re.compile(SPECIAL_TOKEN)
+
+MAX_TOKEN_CHARACTERS = 50
 
 MIN_OVERLAP = 16
 """Characters of a truncated prompt by which a query still tells where the completion begins."""
@@ -46,7 +48,7 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class RewardRequest(BaseModel):
+class OpenRlhfRequest(BaseModel):
     """`query` holds prompt and completion, special tokens included."""
 
     model_config = ConfigDict(strict=True)
@@ -56,26 +58,26 @@ class RewardRequest(BaseModel):
     labels: list[Json] = Field(description="References.")
 
 
-class RewardResponse(BaseModel):
+class OpenRlhfResponse(BaseModel):
     rewards: list[float]
     scores: list[float] = Field(description="The rewards within 0 to 1, for dynamic filtering.")
     extra_logs: dict[str, list[float]]
 
 
-class RewardError(BaseModel):
+class OpenRlhfError(BaseModel):
     error: str
     code: str
 
 
-def refuse(refusal: Refusal) -> RewardError:
-    return RewardError(error=refusal.message, code=refusal.code)
+def refuse(refusal: Refusal) -> OpenRlhfError:
+    return OpenRlhfError(error=refusal.message, code=refusal.code)
 
 
 def openrlhf_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("OpenRLHF", refuse, RewardError)
+    router = gateway.router("OpenRLHF", refuse, OpenRlhfError)
 
     async def get_reward(
-        request: Request, body: RewardRequest, on_error: OnError = "default"
+        request: Request, body: OpenRlhfRequest, on_error: OnError = "default"
     ) -> Response:
         scorer = gateway.scorer(request)
         parsed = parse(body)
@@ -85,12 +87,12 @@ def openrlhf_router(gateway: Gateway) -> APIRouter:
         return reply(render(scores, scorer, on_error))
 
     gateway.serve(
-        router, "/compat/openrlhf", "/get_reward", get_reward, response_model=RewardResponse
+        router, "/compat/openrlhf", "/get_reward", get_reward, response_model=OpenRlhfResponse
     )
     return router
 
 
-def parse(body: RewardRequest) -> list[Sample | Score]:
+def parse(body: OpenRlhfRequest) -> list[Sample | Score]:
     """One sample a query, or its failure where there is no telling what to score.
 
     Raises:
@@ -126,7 +128,24 @@ def completion_in(query: str, prompt: str) -> str | None:
         rest = after(query[start.end() :], prompt[begun.end() :])
     if rest is None:
         rest = after_truncated(query, prompt)
-    return None if rest is None else TRAILING.sub("", rest)
+    return None if rest is None else rest[: end_of_words(rest)]
+
+
+def end_of_words(text: str) -> int:
+    """Where the special tokens begin with which `text` ends, and white space between them.
+
+    Looked for from the end, token by token: a search would try each of a flood's anew.
+    """
+    end = len(text)
+    while True:
+        last = end
+        while last and text[last - 1].isspace():
+            last -= 1
+        earliest = max(0, last - MAX_TOKEN_CHARACTERS)
+        start = max(text.rfind("<", earliest, last), text.rfind("[", earliest, last))
+        if start < 0 or TOKEN.fullmatch(text, start, last) is None:
+            return end
+        end = start
 
 
 def after(query: str, prompt: str) -> str | None:

@@ -14,12 +14,12 @@ from fastapi.responses import Response
 
 from app.protocols.gateway import BadRequest, Gateway, reply
 from app.protocols.reward_models import ModelRequest, TextRequest, VectorRequest, paired, rate
-from app.protocols.vllm import RerankRequest, ServingError, classified, embedded, refuse
+from app.protocols.vllm import ServingError, VllmRerankRequest, classified, embedded, refuse
 
 PREFIX = "/compat/sglang"
 
 
-class SglangRerankRequest(RerankRequest):
+class SglangRerankRequest(VllmRerankRequest):
     return_documents: bool = True
 
 

@@ -22,7 +22,7 @@ OnError = Annotated[
 AsObject = Annotated[bool, Query(alias="object", description="Reply with an object.")]
 
 
-class RewardRequest(BaseModel):
+class SlimeRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     prompt: Text | Annotated[list[Message], BeforeValidator(few)]
@@ -30,7 +30,7 @@ class RewardRequest(BaseModel):
     label: Json = Field(None, description="The reference.")
 
 
-class RewardObject(BaseModel):
+class SlimeReward(BaseModel):
     score: float
     valid: float = Field(description="0 where the score is none, but was asked for as zero.")
 
@@ -49,7 +49,7 @@ def slime_router(gateway: Gateway) -> APIRouter:
 
     async def remote_rm(
         request: Request,
-        body: RewardRequest,
+        body: SlimeRequest,
         on_error: OnError = "refuse",
         as_object: AsObject = False,
     ) -> Response:
@@ -57,11 +57,11 @@ def slime_router(gateway: Gateway) -> APIRouter:
         [score] = await gateway.score(request, scorer, [parse(body)])
         return reply(render(score, scorer, on_error, as_object))
 
-    gateway.serve(router, "/compat/slime", "", remote_rm, response_model=float | RewardObject)
+    gateway.serve(router, "/compat/slime", "", remote_rm, response_model=float | SlimeReward)
     return router
 
 
-def parse(body: RewardRequest) -> Sample:
+def parse(body: SlimeRequest) -> Sample:
     return Sample(prompt=body.prompt, completion=body.response, reference=body.label)
 
 

@@ -39,7 +39,7 @@ class PredictRequest(BaseModel):
     truncate: bool | None = None
 
 
-class RerankRequest(BaseModel):
+class TeiRerankRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     query: str
@@ -71,7 +71,7 @@ def tei_router(gateway: Gateway) -> APIRouter:
         predictions = [[{"score": rate, "label": LABEL}] for rate in rates]
         return reply(predictions if is_batch else predictions[0])
 
-    async def rerank(request: Request, body: RerankRequest) -> Response:
+    async def rerank(request: Request, body: TeiRerankRequest) -> Response:
         samples = paired(body.query, body.texts, ("query", "texts"))
         rates = await rated(request, samples, body.raw_scores)
         order = sorted(range(len(rates)), key=lambda index: -rates[index])

@@ -59,7 +59,7 @@ class ServingError(BaseModel):
     error: ErrorInfo
 
 
-class ScoreRequest(ModelRequest):
+class VllmScoreRequest(ModelRequest):
     """Two sides, under any of their names."""
 
     text_1: Any = None
@@ -82,7 +82,7 @@ class ScoreRequest(ModelRequest):
         raise BadRequest("text_1 and text_2 are needed", "text_1")
 
 
-class RerankRequest(ModelRequest):
+class VllmRerankRequest(ModelRequest):
     query: str
     documents: list[str] = Field(min_length=1)
     top_n: int = Field(0, ge=0, description="How many to return; 0 for all.")
@@ -109,10 +109,10 @@ def vllm_router(gateway: Gateway) -> APIRouter:
     async def embeddings(request: Request, body: VectorRequest) -> Response:
         return reply(embedded(body, await rate(gateway, request, body, body.samples())))
 
-    async def score(request: Request, body: ScoreRequest) -> Response:
+    async def score(request: Request, body: VllmScoreRequest) -> Response:
         return reply(scored(body, await rate(gateway, request, body, body.samples())))
 
-    async def rerank(request: Request, body: RerankRequest) -> Response:
+    async def rerank(request: Request, body: VllmRerankRequest) -> Response:
         samples = paired(body.query, body.documents, ("query", "documents"))
         return reply(reranked(body, await rate(gateway, request, body, samples)))
 
@@ -169,14 +169,14 @@ def embedded(body: VectorRequest, rewards: Sequence[float]) -> dict[str, Any]:
     return {**head(body, "embd"), "data": data}
 
 
-def scored(body: ScoreRequest, rewards: Sequence[float]) -> dict[str, Any]:
+def scored(body: VllmScoreRequest, rewards: Sequence[float]) -> dict[str, Any]:
     data = [
         {"index": index, "object": "score", "score": reward} for index, reward in enumerate(rewards)
     ]
     return {**head(body, "score"), "data": data}
 
 
-def reranked(body: RerankRequest, rewards: Sequence[float]) -> dict[str, Any]:
+def reranked(body: VllmRerankRequest, rewards: Sequence[float]) -> dict[str, Any]:
     """Best first; equals stay in the order in which they came."""
     results = [
         {"index": index, "document": {"text": document}, "relevance_score": reward}

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Collection, Mapping
 
 MAX_CHARACTERS = 1_000
-"""Longer is no formula, and the parser's recursion stays shallow."""
+"""Longer is no formula."""
 
 OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -58,9 +58,11 @@ def parse(text: str, names: Collection[str]) -> ast.expr:
         raise FormulaError(f"over {MAX_CHARACTERS} characters")
     try:
         tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
+        check(tree, names)
+    except FormulaError:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FormulaError("not a formula") from None
-    check(tree, names)
     return tree
 
 
@@ -105,7 +107,7 @@ def evaluate(tree: ast.expr, values: Mapping[str, float]) -> float:
     """
     try:
         value = value_of(tree, values)
-    except (ArithmeticError, ValueError, TypeError) as error:
+    except (ArithmeticError, ValueError, TypeError, RecursionError) as error:
         raise FormulaError(f"the formula has no value: {error}") from None
     if isinstance(value, complex) or not is_finite(value):
         raise FormulaError("the formula's value is not a finite number")

@@ -20,8 +20,11 @@ from verifiers.base import MAX_TEXT_CHARACTERS
 
 NAMESPACES = ("item", "sample")
 
-VARIABLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+VARIABLE = re.compile(r"\{\{([^{}]*)\}\}")
 STEP = re.compile(r"""\.([\w-]+)|\[(\d{1,9})\]|\[(["'])([^"'\]]*)\3\]""")
+
+MAX_PATH_CHARACTERS = 500
+"""Paths are remembered, so they are kept short."""
 
 Path = tuple[str | int, ...]
 
@@ -41,6 +44,8 @@ def path_of(expression: str) -> Path:
     Raises:
         ValueError: it is no path into a known namespace.
     """
+    if len(expression) > MAX_PATH_CHARACTERS:
+        raise ValueError(f"a variable of over {MAX_PATH_CHARACTERS} characters")
     namespace = re.match(r"\w*", expression)
     path: list[str | int] = [namespace[0] if namespace else ""]
     if path[0] not in NAMESPACES:

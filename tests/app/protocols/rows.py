@@ -15,6 +15,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import strategies as st
+
+LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5)
+LISTS = st.lists(LEAVES | st.lists(LEAVES, max_size=3), max_size=3)
+ANYTHING: st.SearchStrategy[Any] = (
+    LEAVES | LISTS | st.dictionaries(st.text(max_size=5), LEAVES | LISTS, max_size=3)
+)
+"""JSON values, for members that expect others."""
 
 FOLDER = Path(__file__).parent
 

@@ -245,6 +245,18 @@ def test_templates_that_multiply_a_sample_are_refused(client: TestClient) -> Non
     assert "characters" in reply.json()["error"]["message"]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("flood", ["{{" * 500_000, "{{ item" * 200_000, "}}" * 500_000])
+def test_a_flood_of_braces_is_read_once(flood: str) -> None:
+    assert fill(flood, {"item": {}, "sample": {}}) == flood
+
+
+@pytest.mark.parametrize("text", ["-" * 999 + "a", "(" * 499 + "a" + ")" * 499, "a^" * 499 + "a"])
+def test_a_formula_of_great_depth_is_refused_or_has_a_value(text: str) -> None:
+    with contextlib.suppress(formula.FormulaError):
+        assert formula.evaluate(formula.parse(text, {"a"}), {"a": 1.0}) in (1.0, -1.0)
+
+
 FORMULAS = st.recursive(
     st.sampled_from(["a", "b", "0", "1", "2.5", "1e9"]),
     lambda inner: st.one_of(

@@ -16,7 +16,7 @@ from app.main import create_app
 from app.protocols.openrlhf import completion_in
 from app.settings import Settings
 from tests.app.conftest import in_process
-from tests.app.protocols.rows import check, rows
+from tests.app.protocols.rows import ANYTHING, check, rows
 from verifiers.base import SpecError
 
 PROTOCOLS = ("openrlhf", "slime", "eval_protocol", "nemo_gym")
@@ -25,7 +25,7 @@ PROTOCOLS = ("openrlhf", "slime", "eval_protocol", "nemo_gym")
 OPENRLHF = {"query": ["p cba"], "prompts": ["p"], "labels": ["abc"]}
 SLIME = {"prompt": "p", "response": "cba", "label": "abc"}
 EVAL = {"messages": [{"role": "assistant", "content": "cba"}], "ground_truth": "abc"}
-GYM = {
+GYM: dict[str, Any] = {
     "responses_create_params": {"input": "p"},
     "response": {
         "output": [{"role": "assistant", "content": [{"type": "output_text", "text": "cba"}]}]
@@ -212,6 +212,17 @@ def test_gym_companions_answer(client: TestClient) -> None:
     assert client.get(f"{prefix}/reverify_mode").json() == "stateless"
 
 
+def test_gym_rows_may_carry_token_ids_and_no_depths(client: TestClient) -> None:
+    path = "/compat/nemo-gym/string_reversal/verify"
+    item = {**GYM["response"]["output"][0], "generation_token_ids": list(range(250_000))}
+    reply = client.post(path, json={**GYM, "response": {"output": [item]}})
+    assert reply.json()["reward"] == 1.0
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    assert client.post(path, json={**GYM, "deep": deep}).status_code == 422
+
+
 # --- where a completion begins ----------------------------------------------------------
 
 WORDS = st.text(st.sampled_from("ab <|>/s\n"), max_size=60)
@@ -228,18 +239,13 @@ def test_what_is_taken_for_a_completion_is_in_the_query(query: str, prompt: str)
     assert found is None or found in query
 
 
-def test_a_flood_of_special_tokens_takes_no_time() -> None:
-    flood = "<|im_end|>" * 20_000
+@pytest.mark.timeout(20)
+def test_a_flood_of_special_tokens_is_read_once() -> None:
+    flood = "<|im_end|> " * 200_000
     assert completion_in("p" + flood, "p") == ""
     assert completion_in("p" + flood + "x", "p") == flood + "x"
+    assert completion_in("p" + "<" * 1_000_000, "p") == "<" * 1_000_000
     assert completion_in(flood + "x", "p" * 100_000) is None
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=6,
-)
 
 
 @given(data=st.data())
@@ -248,6 +254,6 @@ def test_a_request_with_anything_in_any_member_is_answered_or_refused(
 ) -> None:
     path, body = data.draw(st.sampled_from(ROUTES))
     name = data.draw(st.sampled_from(sorted(body)))
-    reply = client.post(path.format("string_reversal"), json={**body, name: data.draw(JSON_VALUES)})
+    reply = client.post(path.format("string_reversal"), json={**body, name: data.draw(ANYTHING)})
     assert reply.status_code in (200, 422)
     json.loads(reply.content)
