@@ -147,7 +147,8 @@ def render(
         "request_id": request_id.get(),
         "errors": [{"field": field, "message": message} for field, message in faults or []],
     }
-    return Response(orjson.dumps(problem), row.status, headers, MEDIA_TYPE)
+    advice = {"X-Should-Retry": "true" if row.retryable else "false", **(headers or {})}
+    return Response(orjson.dumps(problem), row.status, advice, MEDIA_TYPE)
 
 
 def row_of(error: Exception) -> Row:

@@ -17,6 +17,8 @@ from app.keys import BEARER, key_check
 from app.llm_lane import LlmLane
 from app.log import RequestContext
 from app.metrics import Metrics
+from app.protocols.gateway import Gateway
+from app.protocols.routers import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.groups import groups_router
 from app.routes.score import score_router
@@ -61,9 +63,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.check_key = key_check(settings)
     guarded = [Depends(BEARER)] if settings.api_keys else []
     answered = IdempotencyCache(settings.idempotency_bytes)
-    for router in (score_router, groups_router):
-        app.include_router(router(settings, registry, scheduler, answered), dependencies=guarded)
-    app.include_router(discovery_router(registry), dependencies=guarded)
+    for router in (
+        score_router(settings, registry, scheduler, answered),
+        groups_router(settings, registry, scheduler, answered),
+        discovery_router(registry),
+        *foreign_routers(Gateway(settings, registry, scheduler, judges)),
+    ):
+        app.include_router(router, dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)

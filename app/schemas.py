@@ -20,6 +20,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from verifiers.base import Kind, LaneName, Name, Sample, Score, ScorerSpec
 
+MODEL_SERVERS_FIELDS = frozenset({"text_1", "data_1", "queries", "query", "items"})
+"""By which a request shows that it was meant for another server's `/v1/score`."""
+
 
 class ScoreRequest(BaseModel):
     """`POST /v1/score`."""
@@ -39,6 +42,16 @@ class ScoreRequest(BaseModel):
         allow_inf_nan=False,
         description="Seconds for the whole request; what is unfinished then is an error.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_whose_route_this_is(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "samples" not in data and MODEL_SERVERS_FIELDS & data.keys():
+            raise PydanticCustomError(
+                "invalid_request",
+                "/v1/score takes samples: vLLM's and SGLang's is at /score or /compat/vllm/score",
+            )
+        return data
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:

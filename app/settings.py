@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -34,6 +34,27 @@ MIB = 1024 * KIB
 
 class SettingsError(Exception):
     """The settings cannot be used. The message says which and why."""
+
+
+class Protocols(BaseModel):
+    """Other systems' routes. Those that run programs are off until they are asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    openai_graders: bool = Field(True, description="fine_tuning/alpha/graders/run, validate.")
+    openrlhf: bool = Field(True, description="get_reward.")
+    slime: bool = Field(True, description="A bare reward.")
+    nemo_gym: bool = Field(True, description="verify and its companions.")
+    eval_protocol: bool = Field(True, description="reward, evaluate.")
+    reward_model: bool = Field(True, description="vLLM's, SGLang's and TEI's model endpoints.")
+    run_code: bool = Field(False, description="SandboxFusion's /run_code.")
+    test_program: bool = Field(False, description="open-instruct's /test_program.")
+    default_preset: str | None = Field(
+        None, description="The scorer of routes at the root, which name none."
+    )
+    nemo_gym_reference: str = Field(
+        "expected_answer", description="The member of NeMo Gym's rows that is the reference."
+    )
 
 
 class Settings(BaseSettings):
@@ -103,6 +124,7 @@ class Settings(BaseSettings):
     presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(
         default_factory=dict, description="Scorers by a name of your own."
     )
+    protocols: Protocols = Field(Protocols(), description="Other systems' routes.")
 
     @field_validator("api_keys", mode="before")
     @classmethod

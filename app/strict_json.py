@@ -52,11 +52,14 @@ class StrictRoute(APIRoute):
     The declaration is demanded because browsers send other types across origins unasked.
     """
 
+    def check_key(self, request: Request) -> None:
+        request.app.state.check_key(request)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            request.app.state.check_key(request)
+            self.check_key(request)
             if self.body_field is not None and not declares_json(request):
                 raise NotJsonType("send the header Content-Type: application/json")
             return await handle(StrictRequest(request.scope, request.receive))

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "groups", "learning", "math", "code", "judges", "rubric")
+ALL = ("service", "groups", "protocols", "learning", "math", "code", "judges", "rubric")
 SLOW = ("code_soak",)
 """Only run when named."""
 NEED_DATA = frozenset({"math"})

@@ -427,6 +427,11 @@ class Scorer(ABC, Generic[P]):
         """An answer is its characters, so `1/2` and `0.5` are two. Else it is mathematics."""
         return False
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """What `components` of a scored sample holds under these parameters, at the least."""
+        return ()
+
     def demand(self) -> Counter[LaneName]:
         """How many places one sample takes in each lane, parts included."""
         return Counter({self.lane: 1})

@@ -73,6 +73,10 @@ class Format(Verifier[FormatParameters]):
         "scorer": {"type": "format", "boxed": True},
     }
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        return tuple(self.faults(""))
+
     def score_one(self, sample: Sample) -> Score:
         """1 where every demand is met, else 0 or the share of them."""
         faults = self.faults(sample.text)

@@ -24,7 +24,7 @@ from verifiers.base import (
     SpecError,
     run_here,
 )
-from verifiers.code_execution import CodeExecution
+from verifiers.code_execution import CodeExecution, PythonGrader
 from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
@@ -33,13 +33,18 @@ from verifiers.majority import FinalAnswer, Majority
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
+from verifiers.string_check import StringCheck
 from verifiers.string_reversal import StringReversal
+from verifiers.text_similarity import TextSimilarity
 from verifiers.weighted import Weighted
 
 BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     StringReversal,
     CodeExecution,
+    PythonGrader,
     ExactMatch,
+    StringCheck,
+    TextSimilarity,
     Regex,
     JsonSchema,
     Format,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -11,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.main import create_app
-from app.settings import Settings
+from app.protocols.routers import ROUTERS
+from app.settings import Protocols, Settings
 from tests.app.conftest import served
 
 KEY = "a-key"
@@ -20,8 +22,15 @@ BEYOND_SCHEMAS = [positive_data_acceptance]
 """That ids differ and every sample has a scorer is more than a JSON Schema can say, so a
 request that fits the schema may still be refused."""
 
-unguarded = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
-guarded = schemathesis.openapi.from_dict(create_app(Settings(api_keys=(KEY,))).openapi())
+NATIVE = Protocols(**dict.fromkeys(ROUTERS, False))  # tests/app/protocols has the others
+
+
+def document(**settings: Any) -> dict[str, Any]:
+    return create_app(Settings(protocols=NATIVE, **settings)).openapi()
+
+
+unguarded = schemathesis.openapi.from_dict(document())
+guarded = schemathesis.openapi.from_dict(document(api_keys=(KEY,)))
 
 some_examples = settings(
     max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True

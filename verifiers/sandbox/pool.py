@@ -270,9 +270,11 @@ class Sandbox:
         return slot, zygote
 
     async def _discard(self, slot: int, zygote: Zygote) -> None:
-        self._alive.discard(zygote)
-        await zygote.stop()
-        self._free_slots.append(slot)
+        try:
+            await zygote.stop()
+        finally:  # only now, so that `stop` waits for those that are still ending
+            self._alive.discard(zygote)
+            self._free_slots.append(slot)
 
     def pids(self) -> list[int]:
         """The zygotes."""

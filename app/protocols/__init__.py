@@ -1,0 +1,1 @@
+"""Other systems' wire formats: each parses its request and renders its reply, no more."""

@@ -1,0 +1,249 @@
+"""A resources server of NeMo Gym (0.7, `base_resources_server.py`): `/verify` and companions.
+
+Its reward must be a number, and its word for an unscored sample is `mask_sample`: reward 0.0
+that stays out of scores. Such a reply is a 200, as Gym's own servers give it; a full lane is
+an error status, which Gym's client tries again.
+
+Gym knows a server by host and port. So the routes are at the root where
+`protocols.default_preset` is set; a host of `key:…@host` carries a key.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
+from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, few, nesting
+
+FAILURE_KINDS = {
+    "judge_failed": "judge_failed",
+    "deadline_exceeded": "transport_timeout",
+    "shutting_down": "shutdown",
+    "model_unavailable": "provider_unavailable",
+    "sandbox_unavailable": "provider_unavailable",
+}
+"""Gym's words for our codes; the others are `verifier_error`."""
+
+TASK_INDEX = "_ng_task_index"
+TEXT_TYPES = frozenset({"input_text", "output_text", "text"})
+
+Reference = Annotated[
+    str, Query(description="The member of the row that is the reference.", max_length=256)
+]
+
+
+def echoable(value: Any) -> Any:
+    """The value itself. It may hold many numbers, such as token ids, for nothing reads them.
+
+    Raises:
+        ValueError: it is nested too deep to be written back.
+    """
+    if nesting(value) > MAX_NESTING:
+        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    return value
+
+
+Items = Annotated[list[dict[str, Any]], BeforeValidator(few)]
+
+
+class CreateParams(BaseModel):
+    """What the policy was asked, in the form of OpenAI's Responses."""
+
+    model_config = ConfigDict(extra="allow")
+
+    input: str | Items
+
+
+class PolicyResponse(BaseModel):
+    """What the policy answered, in the form of OpenAI's Responses."""
+
+    model_config = ConfigDict(extra="allow")
+
+    output: Items
+
+
+class VerifyRequest(BaseModel):
+    """A row of the data set with its `response`. The row's own members are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    responses_create_params: CreateParams
+    response: PolicyResponse
+
+    _is_echoable = model_validator(mode="before")(echoable)
+
+
+class VerifyResponse(VerifyRequest):
+    reward: float
+    mask_sample: bool
+    failure_kind: str | None
+    failure_reason: str | None
+    reward_components: dict[str, float]
+
+
+class CloseRequest(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    resources_session_id: str
+
+
+class AggregateRequest(BaseModel):
+    verify_responses: Annotated[list[dict[str, Any]], BeforeValidator(echoable)]
+
+
+class AggregateMetrics(BaseModel):
+    group_level_metrics: list[dict[str, Any]]
+    agent_metrics: dict[str, Any]
+    key_metrics: dict[str, Any]
+
+
+class GymError(BaseModel):
+    detail: str
+    code: str
+
+
+def refuse(refusal: Refusal) -> GymError:
+    return GymError(detail=refusal.message, code=refusal.code)
+
+
+def nemo_gym_router(gateway: Gateway) -> APIRouter:
+    router = gateway.router("NeMo Gym", refuse, GymError)
+    default_reference = gateway.settings.protocols.nemo_gym_reference
+    prefix = "/compat/nemo-gym"
+
+    async def verify(
+        request: Request, body: VerifyRequest, reference: Reference = default_reference
+    ) -> Response:
+        scorer = gateway.scorer(request)
+        row = await request.json()
+        [score] = await gateway.score(request, scorer, [parse(body, row.get(reference))])
+        return reply({**row, **render(score, row)})
+
+    async def seed_session(body: JsonObject) -> dict[str, Any]:
+        """Nothing is kept for a session: every verification stands alone."""
+        name = "resources_session_id"
+        return {name: body[name]} if name in body else {}
+
+    async def close_session(body: CloseRequest) -> dict[str, str]:
+        return {"resources_session_id": body.resources_session_id}
+
+    async def aggregate_metrics(body: AggregateRequest) -> AggregateMetrics:
+        return aggregate(body.verify_responses)
+
+    async def reverify_mode() -> str:
+        return "stateless"
+
+    async def status() -> dict[str, str]:
+        return {"status": "ok"}
+
+    gateway.serve(router, prefix, "/verify", verify, response_model=VerifyResponse)
+    gateway.serve(router, prefix, "/seed_session", seed_session)
+    gateway.serve(router, prefix, "/close_session", close_session)
+    gateway.serve(
+        router, prefix, "/aggregate_metrics", aggregate_metrics, response_model=AggregateMetrics
+    )
+    gateway.serve(router, prefix, "/reverify_mode", reverify_mode, method="GET")
+    router.get(f"{prefix}/{{preset}}/", dependencies=[Depends(named_preset)])(status)
+    if gateway.settings.protocols.default_preset is not None:
+        # where Gym's client posts while its observability is on
+        router.post("/ng-rollout/{rollout_id}/verify", dependencies=[Depends(named_rollout)])(
+            verify
+        )
+    return router
+
+
+async def named_rollout(rollout_id: str) -> None:
+    """Puts the rollout of an address into the OpenAPI document; nothing reads it."""
+
+
+def parse(body: VerifyRequest, reference: Any) -> Sample:
+    """The completion is the text of the last assistant message; without one, it is empty."""
+    asked = body.responses_create_params.input
+    prompt = asked if isinstance(asked, str) else [*filter(None, map(message_in, asked))]
+    messages = [*filter(None, map(message_in, body.response.output))]
+    said = [message["content"] for message in messages if message["role"] == "assistant"]
+    return sample_of(
+        prompt=prompt or None, completion=said[-1] if said else "", reference=reference
+    )
+
+
+def message_in(item: Mapping[str, Any]) -> dict[str, str] | None:
+    """A message of the conversation as text; None for calls, reasoning and the like."""
+    if item.get("type", "message") != "message" or not isinstance(item.get("role"), str):
+        return None
+    content = item.get("content")
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        content = "".join(
+            str(part.get("text", "")) for part in parts if part.get("type") in TEXT_TYPES
+        )
+    return {"role": item["role"], "content": content} if isinstance(content, str) else None
+
+
+def render(score: Score, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is added to the echoed row."""
+    if score.error is None:
+        return {
+            "reward": score.reward,
+            "mask_sample": False,
+            "failure_kind": None,
+            "failure_reason": None,
+            "reward_components": score.components,
+        }
+    kind = FAILURE_KINDS.get(score.error.code, "verifier_error")
+    config = row.get("instance_config")
+    return {
+        "reward": 0.0,
+        "mask_sample": True,
+        "failure_kind": kind,
+        "failure_reason": score.error.message,
+        "reward_components": {},
+        # read by NeMo-RL before the members above existed
+        "instance_config": {**(config if isinstance(config, dict) else {}), "mask_sample": True},
+        "_ng_failure_class": kind,
+    }
+
+
+def aggregate(responses: Sequence[Mapping[str, Any]]) -> AggregateMetrics:
+    """Metrics of the rewards that count, over all and by task. Masked ones are told apart."""
+    by_task: defaultdict[Any, list[float]] = defaultdict(list)
+    measured: list[float] = []
+    for response in responses:
+        reward = response.get("reward")
+        if isinstance(reward, int | float) and response.get("mask_sample") is not True:
+            measured.append(reward)
+            by_task[response.get(TASK_INDEX, 0)].append(reward)
+    coverage: dict[str, Any] = {}
+    if len(measured) < len(responses):
+        coverage = {
+            "coverage/measured_rollouts": len(measured),
+            "coverage/masked_rollouts": len(responses) - len(measured),
+        }
+    overall = {**statistics_of(measured), **coverage}
+    return AggregateMetrics(
+        group_level_metrics=[
+            {**statistics_of(rewards), TASK_INDEX: task} for task, rewards in by_task.items()
+        ],
+        agent_metrics=overall,
+        key_metrics={name: overall[name] for name in ("mean/reward", *coverage) if name in overall},
+    )
+
+
+def statistics_of(rewards: Sequence[float]) -> dict[str, float]:
+    """Nothing of no rewards: a mean of none would be an invented zero."""
+    if not rewards:
+        return {}
+    return {
+        "mean/reward": statistics.fmean(rewards),
+        "max/reward": max(rewards),
+        "min/reward": min(rewards),
+        "median/reward": statistics.median(rewards),
+        "std/reward": statistics.stdev(rewards) if len(rewards) > 1 else 0.0,
+    }

@@ -1,0 +1,93 @@
+"""OpenAI's graders: `fine_tuning/alpha/graders/run` and `/validate`.
+
+A grader that could not grade is a 200 with reward 0.0, its member of `errors` true and the
+header `X-Reward-Valid: 0`: that is the documented form. What may pass (a full lane, a
+deadline) is a 429 or 503, which OpenAI's client tries again by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.protocols.gateway import Gateway, reply
+from app.protocols.openai_graders.graders import AnyGrader, MultiGrader, SingleGrader
+from app.protocols.openai_graders.grading import (
+    Assignment,
+    Failure,
+    Grade,
+    assign,
+    grade_of,
+    parts_of,
+    variables_of,
+)
+from app.protocols.openai_graders.replies import OpenAIError, refuse, run_reply
+from verifiers.base import JsonObject, Text
+
+PREFIXES = ("/v1", "/openai/v1")
+"""The latter is Azure's."""
+
+REWARD_VALID = "X-Reward-Valid"
+
+
+class ValidateRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    grader: AnyGrader
+
+
+class RunRequest(ValidateRequest):
+    model_sample: Text = Field(description="What the model wrote.")
+    item: JsonObject | None = Field(None, description="The row of the data set.")
+
+
+def openai_router(gateway: Gateway) -> APIRouter:
+    router = gateway.router("OpenAI graders", refuse, OpenAIError, {422: 400})
+
+    async def run(request: Request, body: RunRequest) -> Response:
+        started = time.perf_counter()
+        grades = await grade(request, body, gateway)
+        content, is_valid = run_reply(body.grader, grades, time.perf_counter() - started)
+        return reply(content, {REWARD_VALID: str(int(is_valid))})
+
+    async def validate(request: Request, body: ValidateRequest) -> Response:
+        assignments(body.grader, variables_of("", None), gateway)
+        return reply({"grader": (await request.json())["grader"]})
+
+    for prefix in PREFIXES:
+        path = f"{prefix}/fine_tuning/alpha/graders"
+        router.post(f"{path}/run", summary="Grade one sample")(run)
+        router.post(f"{path}/validate", summary="Check a grader")(validate)
+    return router
+
+
+async def grade(request: Request, body: RunRequest, gateway: Gateway) -> dict[str, Grade]:
+    """The grade of every grader that grades by itself, by name, in one job."""
+    variables = variables_of(body.model_sample, body.item)
+    assigned = assignments(body.grader, variables, gateway)
+    tasks = [task for task in assigned.values() if isinstance(task, Assignment)]
+    scores = await gateway.score(
+        request, [task.scorer for task in tasks], [task.sample for task in tasks]
+    )
+    graders, scored = parts_of(body.grader), iter(scores)
+    return {
+        name: grade_of(graders[name], next(scored))
+        if isinstance(task, Assignment)
+        else Grade(0.0, task)
+        for name, task in assigned.items()
+    }
+
+
+def assignments(
+    grader: SingleGrader | MultiGrader, variables: Mapping[str, Any], gateway: Gateway
+) -> dict[str, Assignment | Failure]:
+    is_part = isinstance(grader, MultiGrader)
+    return {
+        name: assign(name, part, is_part, variables, gateway)
+        for name, part in parts_of(grader).items()
+    }

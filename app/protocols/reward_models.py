@@ -1,0 +1,158 @@
+"""What inference servers of reward models have in common: which model, and of what text.
+
+Theirs is a whole text or a pair; ours a prompt and a completion. A pair is both. A chat's
+last message is the completion. A text alone, with the chat template already in it, is a
+completion without a prompt: scorers that need a prompt refuse it.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from app.errors import Refused, Row
+from app.protocols.gateway import BadRequest, Gateway, rewards, sample_of
+from verifiers.base import Message, Name, Sample, Scorer, ScorerSpec, SpecError, Text, few
+
+REWARD_MODEL = "reward_model"
+
+USAGE = {
+    "prompt_tokens": 0,
+    "total_tokens": 0,
+    "completion_tokens": 0,
+    "prompt_tokens_details": None,
+}
+"""The scorers that stand behind this do not tell tokens."""
+
+
+class UnknownModel(Refused):
+    row = Row(404, "model_not_found", "No such model")
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, faults=[(("model",), message)])
+
+
+class ModelRequest(BaseModel):
+    """What every request may say. Members unknown here, such as `user`, change no reward."""
+
+    model_config = ConfigDict(strict=True, protected_namespaces=())
+
+    model: Name | None = Field(None, description="A preset, or one of the reward models.")
+    use_activation: bool | None = Field(
+        None, description="False for the raw logit of a reward model that is no preset's own."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalize_is_gone(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "normalize" in data:
+            raise ValueError("`normalize` is no more: it is called use_activation")
+        return data
+
+
+class TextRequest(ModelRequest):
+    """Whole texts, or one chat."""
+
+    input: Text | list[Any] | None = None
+    messages: Annotated[list[Message], BeforeValidator(few)] | None = None
+
+    def samples(self) -> list[Sample]:
+        """
+        Raises:
+            BadRequest: neither texts nor a chat that ends with a completion.
+        """
+        if self.messages is not None and self.input is None:
+            return [sample_of_chat(self.messages)]
+        if self.input is None:
+            raise BadRequest("input or messages is needed", "input")
+        texts = [self.input] if isinstance(self.input, str) else self.input
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise BadRequest("texts are read here, and no token ids", "input", index)
+        return [sample_of(completion=text) for text in texts]
+
+
+Encoding = Literal["float", "base64"]
+
+
+class VectorRequest(TextRequest):
+    """`/pooling` and `/v1/embeddings`, whose vectors have the reward as their one member."""
+
+    encoding_format: Encoding = "float"
+
+
+def sample_of_chat(messages: Sequence[Message]) -> Sample:
+    if not messages or messages[-1].role != "assistant":
+        at = max(len(messages) - 1, 0)
+        raise BadRequest("the last message is rated: it has to be the assistant's", "messages", at)
+    return sample_of(prompt=list(messages[:-1]) or None, completion=messages[-1].text)
+
+
+def paired(queries: Any, documents: Any, names: tuple[str, str]) -> list[Sample]:
+    """One query with every document, or as many queries as documents.
+
+    Raises:
+        BadRequest: no texts, or neither number.
+    """
+    asked, written = texts_in(queries, names[0]), texts_in(documents, names[1])
+    if len(asked) == 1:
+        asked *= len(written)
+    if len(asked) != len(written):
+        raise BadRequest(f"{len(asked)} with {len(written)}: as many, or one", names[0])
+    return [
+        sample_of(prompt=query, completion=document)
+        for query, document in zip(asked, written, strict=True)
+    ]
+
+
+def texts_in(value: Any, name: str) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        raise BadRequest("a text, or a list of texts, is needed", name)
+    return texts
+
+
+def named_model(gateway: Gateway, model: str | None, use_activation: bool | None) -> Scorer[Any]:
+    """The scorer behind a model's name. Found anew for every request, for models change.
+
+    Raises:
+        UnknownModel: there is none.
+    """
+    registry = gateway.registry
+    spec: ScorerSpec | None = None
+    if model is not None and model in registry.presets:
+        spec = registry.presets[model]
+    elif REWARD_MODEL in registry.types:
+        spec = {"type": REWARD_MODEL, **({} if model is None else {"model": model})}
+    elif model is None:
+        spec = gateway.settings.protocols.default_preset
+    if spec is None:
+        raise UnknownModel(f"there is no model {model or ''}".rstrip())
+    if use_activation is False and isinstance(spec, dict) and spec.get("type") == REWARD_MODEL:
+        spec = {**spec, "reward": "raw"}
+    try:
+        return registry.build(spec)
+    except SpecError as error:
+        raise UnknownModel(str(error)) from None
+
+
+async def rate(
+    gateway: Gateway, request: Request, body: ModelRequest, samples: Sequence[Sample]
+) -> list[float]:
+    """
+    Raises:
+        Unscored: one of them failed, and there is no place to say so but the whole reply.
+    """
+    scorer = named_model(gateway, body.model, body.use_activation)
+    return rewards(await gateway.score(request, scorer, samples))
+
+
+def vector(reward: float, encoding: Encoding) -> list[float] | str:
+    if encoding == "float":
+        return [reward]
+    return base64.b64encode(struct.pack("<f", reward)).decode()

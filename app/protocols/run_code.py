@@ -1,0 +1,145 @@
+"""SandboxFusion's `POST /run_code` (sandbox-fusion 0.3, and verl's own client of it).
+
+verl tries again on a 504 alone and takes any other failure for a failed test, so whatever may
+pass is a 504; a sandbox that fails is a 200 with `SandboxError`, on which SandboxFusion's
+client tries again. Runs programs for whoever may call: off unless switched on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import BodyTooLarge
+from app.protocols.gateway import BadRequest, Gateway, Refusal, Unscored, reply
+from verifiers.base import Sample, Score, Text
+from verifiers.code_execution.run_program import RunParameters, RunProgram
+
+LANGUAGES = {"python": "python", "cpp": "cpp", "nodejs": "javascript", "bash": "bash"}
+"""SandboxFusion's names of the languages that there are here."""
+
+COMPILED = "cpp"
+DEFAULT_MEMORY_MB = 1_024
+LONGEST_RUN_S = 600.0
+SLACK_S = 5.0
+"""verl waits ten seconds longer than both timeouts; by then it has a reply."""
+
+TRY_AGAIN = {429: 504, 503: 504}
+PASSING = frozenset({"deadline_exceeded", "shutting_down"})
+KILLED = 137
+"""The exit status of a process that the kernel killed."""
+
+
+class RunCodeRequest(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    code: Text
+    language: str
+    stdin: Text | None = None
+    compile_timeout: float = Field(10, gt=0, description="Ignored: compilers have their own limit.")
+    run_timeout: float = Field(10, gt=0)
+    memory_limit_MB: int | None = None  # noqa: N815
+    files: dict[str, str | None] = {}
+    fetch_files: list[str] = []
+
+
+class CommandRunResult(BaseModel):
+    status: Literal["Finished", "Error", "TimeLimitExceeded"]
+    execution_time: float | None = None
+    return_code: int | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+class RunCodeResponse(BaseModel):
+    status: Literal["Success", "Failed", "SandboxError"]
+    message: str = ""
+    compile_result: CommandRunResult | None = None
+    run_result: CommandRunResult | None = None
+    executor_pod_name: None = None
+    files: dict[str, str] = {}
+
+
+class RunCodeError(BaseModel):
+    detail: str
+    code: str
+
+
+def refuse(refusal: Refusal) -> RunCodeError:
+    return RunCodeError(detail=refusal.message, code=refusal.code)
+
+
+def run_code_router(gateway: Gateway) -> APIRouter:
+    router = gateway.router("SandboxFusion", refuse, RunCodeError, TRY_AGAIN)
+
+    @router.post("/run_code", response_model=RunCodeResponse, summary="Run a program once")
+    async def run_code(request: Request, body: RunCodeRequest) -> Response:
+        program, sample = parse(body)
+        deadline_s = body.compile_timeout + program.parameters.time_limit_s + SLACK_S
+        [score] = await gateway.score(request, program, [sample], deadline_s=deadline_s)
+        return reply(render(score, program.parameters.language).model_dump())
+
+    return router
+
+
+def parse(body: RunCodeRequest) -> tuple[RunProgram, Sample]:
+    """
+    Raises:
+        BadRequest: another language, or files, of which programs here have none.
+    """
+    if body.language not in LANGUAGES:
+        raise BadRequest(f"only {', '.join(LANGUAGES)} are run here", "language")
+    for name in ("files", "fetch_files"):
+        if getattr(body, name):
+            raise BadRequest("programs here have no files", name)
+    memory_mb = body.memory_limit_MB
+    if memory_mb is None or memory_mb <= 0:
+        memory_mb = DEFAULT_MEMORY_MB
+    options: dict[str, Any] = {
+        "language": LANGUAGES[body.language],
+        "time_limit_s": min(max(body.run_timeout, 0.1), LONGEST_RUN_S),
+        "memory_mb": min(max(memory_mb, 64), 16_384),
+    }
+    sample = Sample(completion=body.code, reference=body.stdin or "")
+    return RunProgram(RunParameters.model_validate(options)), sample
+
+
+def render(score: Score, language: str) -> RunCodeResponse:
+    """
+    Raises:
+        Unscored: trying again may help.
+        BodyTooLarge: the program is longer than a completion may be.
+    """
+    if score.error is not None:
+        if score.error.code in PASSING:
+            raise Unscored(score.error)
+        return RunCodeResponse(status="SandboxError", message=score.error.message)
+    if score.outcome == "rejected":
+        raise BodyTooLarge(f"a program may have {score.details['completion_limit_bytes']} bytes")
+    verdict, stderr = score.details["verdict"], score.details["stderr"]
+    is_compiled = language == COMPILED
+    if is_compiled and verdict == "compile_error":
+        failed = CommandRunResult(status="Error", return_code=1, stdout="", stderr=stderr)
+        return RunCodeResponse(status="Failed", compile_result=failed)
+    late = verdict == "time_limit"
+    run = CommandRunResult(
+        status="TimeLimitExceeded" if late else "Finished",
+        execution_time=score.details["wall_ms"] / 1e3,
+        return_code=None if late else exit_status(verdict),
+        stdout=score.details["stdout"],
+        stderr=stderr,
+    )
+    compiled = CommandRunResult(status="Finished", return_code=0, stdout="", stderr="")
+    return RunCodeResponse(
+        status="Success" if verdict == "ok" else "Failed",
+        compile_result=compiled if is_compiled else None,
+        run_result=run,
+    )
+
+
+def exit_status(verdict: str) -> int:
+    """As far as the verdict tells it: the sandbox keeps no more."""
+    return {"ok": 0, "memory_limit": KILLED, "output_limit": KILLED}.get(verdict, 1)
