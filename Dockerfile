@@ -1,7 +1,7 @@
 # The service alone: no torch, no compiler, no root.
 #
 #   docker build -t assay .
-#   docker run --rm -p 127.0.0.1:8000:8000 -e ASSAY_API_KEYS=change-me assay
+#   docker run --rm --stop-timeout 30 -p 127.0.0.1:8000:8000 -e ASSAY_API_KEYS=change-me assay
 #
 # Settings: -e ASSAY_..., or -v ./assay.toml:/etc/assay.toml and `serve --config /etc/assay.toml`.
 

@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TRAINERS := .venv-trainers
+TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench soak clean
+.PHONY: help demo test test-trainers check format bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer; set PYTHON=...")'
@@ -27,11 +29,22 @@ $(VENV)/.dev: $(REQUIREMENTS) | $(BIN)/python
 	$(PIP) --editable '.[dev]' --editable './trainer_client[train]'
 	@touch $@ $(VENV)/.demo
 
+# A virtual environment of its own: PyPI has another package that is called `verifiers`.
+$(TRAINERS)/.ready: $(wildcard tests/trainers/*.txt) trainer_client/pyproject.toml
+	@echo "Installing the trainers into $(TRAINERS) (some gigabytes, once) ..."
+	$(PYTHON) -m venv $(TRAINERS)
+	$(TRAINERS_PIP) --constraint tests/trainers/constraints.txt --requirement tests/trainers/requirements.txt
+	$(TRAINERS_PIP) --no-deps --requirement tests/trainers/no_deps.txt --editable ./trainer_client
+	@touch $@
+
 demo: $(VENV)/.demo ## train a policy on rewards served over HTTP (two minutes on a laptop)
 	$(BIN)/assay-trainer demo
 
 test: check ## run every test (and the checks)
 	$(BIN)/python -m pytest
+
+test-trainers: $(TRAINERS)/.ready $(VENV)/.demo ## run the adapters inside TRL, verl, verifiers ...
+	$(TRAINERS)/bin/python -P -m pytest -c tests/trainers/pytest.ini tests/trainers
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -50,4 +63,4 @@ soak: $(VENV)/.dev ## run programs for long, and far too many (five minutes)
 	$(BIN)/python -m benchmarks code_soak
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRAINERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,8 @@ import codecs
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -24,11 +25,7 @@ from app.settings import SettingsError, load_settings
 from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault, run_here
 from verifiers.registry import Registry
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="The reward and verifier service of a reinforcement-learning run.",
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 stderr = Console(stderr=True)
 
 SCORE = TypeAdapter(Score)
@@ -45,6 +42,22 @@ ConfigOption = Annotated[
 
 def main() -> None:
     app()
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("assay-server"))
+        raise typer.Exit
+
+
+@app.callback()
+def assay(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+) -> None:
+    """The reward and verifier service of a reinforcement-learning run."""
 
 
 @app.command()
@@ -203,8 +216,7 @@ async def score_all(
             progress() as bar,
         ):
             task = bar.add_task("scoring", total=len(samples))
-            for start in range(0, len(samples), BATCH):
-                part = slice(start, start + BATCH)
+            for part in parts(samples, BATCH):
                 scores = await scheduler.submit(chosen[part], samples[part]).result()
                 write(scores, out)
                 tally.update(map(label, scores))
@@ -212,6 +224,21 @@ async def score_all(
     finally:
         await scheduler.stop(grace_s=0)
     return tally
+
+
+def parts(samples: Sequence[Sample], size: int) -> Iterator[slice]:
+    """Cuts `samples` into parts of about this size, never between neighbours of one group."""
+    start = 0
+    while start < len(samples):
+        stop = min(start + size, len(samples))
+        while (
+            stop < len(samples)
+            and samples[stop].group is not None
+            and samples[stop].group == samples[stop - 1].group
+        ):
+            stop += 1
+        yield slice(start, stop)
+        start = stop
 
 
 def choose(registry: Registry, sample: Sample, default: ScorerSpec | None) -> Scorer[Any]:

@@ -8,17 +8,18 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
 
-from app.scheduler import Batch, Lane
+from app.scheduler import SLICE_S, Batch, Lane
 from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL
-from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer
+from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ class Worker:
     @classmethod
     async def start(cls, cpu_limit_s: float, memory_bytes: int) -> Worker:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "app.worker", str(cpu_limit_s), str(memory_bytes)),
             stdin=asyncio.subprocess.PIPE,
@@ -131,6 +133,25 @@ def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     )
 
 
+async def slow_ones(batch: Batch) -> AsyncIterator[Batch]:
+    """Scores what is sure to be quick here, in slices; yields the others of every slice."""
+    assert isinstance(batch.scorer, Verifier)
+    is_quick, attempt = batch.scorer.is_quick, batch.scorer.attempt
+    slow: list[int] = []
+    slice_ends = time.perf_counter() + SLICE_S
+    for position, sample in enumerate(batch.samples):
+        if is_quick(sample):
+            batch.settle(position, attempt(sample))
+        else:
+            slow.append(batch.indices[position])
+        if time.perf_counter() > slice_ends:
+            yield Batch(batch.job, batch.scorer, slow)
+            slow = []
+            await asyncio.sleep(0)
+            slice_ends = time.perf_counter() + SLICE_S
+    yield Batch(batch.job, batch.scorer, slow)
+
+
 class CpuLane(Lane):
     """Up to `workers` processes, the first started with the lane, the others on demand.
 
@@ -165,11 +186,12 @@ class CpuLane(Lane):
         return self._fault
 
     async def run(self, batch: Batch) -> None:
-        size = max(1, min(MAX_CHUNK, -(-len(batch.samples) // self._workers)))
         async with asyncio.TaskGroup() as group:
-            for start in range(0, len(batch.samples), size):
-                stop = min(start + size, len(batch.samples))
-                group.create_task(self._run_chunk(batch, start, stop))
+            async for slow in slow_ones(batch):
+                size = max(1, min(MAX_CHUNK, -(-len(slow.samples) // self._workers)))
+                for start in range(0, len(slow.samples), size):
+                    stop = min(start + size, len(slow.samples))
+                    group.create_task(self._run_chunk(slow, start, stop))
 
     async def _run_chunk(self, batch: Batch, start: int, stop: int) -> None:
         suspect = None  # the sample at which the last worker died, not of its time limit
@@ -246,7 +268,7 @@ class CpuLane(Lane):
         return worker
 
     async def _discard(self, worker: Worker) -> None:
-        try:
-            await worker.kill()
-        finally:  # only now, so that `stop` waits for those that are still ending
-            self._alive.discard(worker)
+        """Kills a worker, to the end even where whoever asks is cancelled meanwhile."""
+        ending = asyncio.ensure_future(worker.kill())
+        ending.add_done_callback(lambda _: self._alive.discard(worker))
+        await asyncio.shield(ending)

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 from app import errors
 from app.cpu_lane import CpuLane
+from app.idempotency import IdempotencyCache
 from app.keys import BEARER, key_check
 from app.llm_lane import LlmLane
 from app.log import RequestContext
@@ -18,6 +19,7 @@ from app.metrics import Metrics
 from app.protocols.gateway import Gateway
 from app.protocols.routers import foreign_routers
 from app.routes.discovery import discovery_router, health_router
+from app.routes.groups import groups_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
@@ -58,11 +60,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.scheduler = scheduler
     app.state.check_key = key_check(settings)
     guarded = [Depends(BEARER)] if settings.api_keys else []
-    app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
+    answered = IdempotencyCache(settings.idempotency_bytes)
+    for router in (score_router, groups_router):
+        app.include_router(router(settings, registry, scheduler, answered), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
-    for router in foreign_routers(Gateway(settings, registry, scheduler, judges)):
-        app.include_router(router, dependencies=guarded)
+    for foreign in foreign_routers(Gateway(settings, registry, scheduler, judges)):
+        app.include_router(foreign, dependencies=guarded)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
     return app

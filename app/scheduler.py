@@ -79,16 +79,9 @@ class Job:
         self._open = len(samples)
         self._on_score = on_score
 
-    def settle(self, index: int, scorer: AnyScorer, score: Score) -> None:
-        """Gives a sample its score. Only the first one counts."""
-        if self.scores[index] is not None:
-            return
-        lowest, highest = scorer.reward_range
-        if score.reward is not None and not lowest <= score.reward <= highest:
-            logger.error("%s gave %r, out of its range", scorer.name, score.reward)
-            score = Score.failed(InternalError(f"{scorer.name} left its reward range"))
+    def settle(self, index: int, score: Score) -> None:
+        """Gives a sample its score, which nothing has given it before."""
         score.id = self.samples[index].id or str(index)
-        score.scorer = scorer.identity
         self.scores[index] = score
         self._open -= 1
         if self._on_score is not None:
@@ -118,9 +111,20 @@ class Batch:
         self.scorer = scorer
         self.indices = indices
         self.samples = [job.samples[index] for index in indices]
+        self._lowest, self._highest = scorer.reward_range
+        self._identity = scorer.identity
 
     def settle(self, position: int, score: Score) -> None:
-        self.job.settle(self.indices[position], self.scorer, score)
+        """Gives a sample its score. Only the first one counts."""
+        index = self.indices[position]
+        if self.job.scores[index] is not None:
+            return
+        reward = score.reward
+        if reward is not None and not self._lowest <= reward <= self._highest:
+            logger.error("%s gave %r, out of its range", self.scorer.name, reward)
+            score = Score.failed(InternalError(f"{self.scorer.name} left its reward range"))
+        score.scorer = self._identity
+        self.job.settle(index, score)
 
     def settle_all(self, scores: Sequence[Score]) -> None:
         if len(scores) != len(self.samples):
@@ -303,12 +307,13 @@ class Scheduler:
         Checked once here for every scorer, so that none has to fear a megabyte of text.
         """
         limit = self._max_completion_bytes
-        texts = [sample.text for sample in batch.samples]
-        if max(map(len, texts)) * MAX_UTF8_BYTES <= limit:
+        completions = [sample.completion for sample in batch.samples]
+        short = limit // MAX_UTF8_BYTES
+        if all(isinstance(text, str) and len(text) <= short for text in completions):
             return batch
         kept = []
-        for position, text in enumerate(texts):
-            if len(text.encode()) <= limit:
+        for position, sample in enumerate(batch.samples):
+            if len(sample.text.encode()) <= limit:
                 kept.append(batch.indices[position])
             else:
                 lowest = batch.scorer.lowest("rejected", completion_limit_bytes=limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
@@ -105,8 +106,10 @@ class Summary(BaseModel):
         count, scored = len(scores), len(rewards)
         if not scored:
             return cls(count=count, scored=0, failed=count, mean=None, std=None)
-        mean = math.fsum(rewards) / scored
-        variance = math.fsum((reward - mean) ** 2 for reward in rewards) / scored
+        tally = Counter(rewards)  # most rewards are one of two
+        mean = math.fsum(reward * times for reward, times in tally.items()) / scored
+        deviations = ((reward - mean) ** 2 * times for reward, times in tally.items())
+        variance = math.fsum(deviations) / scored
         failed = count - scored
         return cls(count=count, scored=scored, failed=failed, mean=mean, std=math.sqrt(variance))
 

@@ -8,6 +8,7 @@ second signal ends it at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import FrameType
 
 import uvicorn
@@ -15,6 +16,9 @@ from fastapi import FastAPI
 
 from app.scheduler import Scheduler
 from app.settings import Settings
+
+COLLECT_AFTER = 50_000
+"""New objects between two collections: those of a few large requests."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -29,6 +33,7 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         self._loop = asyncio.get_running_loop()
         await super().startup(None)
+        spare_the_collector()
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
@@ -47,6 +52,17 @@ class DrainingServer(uvicorn.Server):
     async def _drain_then_exit(self) -> None:
         await self._scheduler.drain(grace_s=self._grace_s)
         self.should_exit = True
+
+
+def spare_the_collector() -> None:
+    """Keeps the garbage collector off what lives as long as the process.
+
+    A request of a thousand samples makes some ten thousand objects, none of them in cycles:
+    at Python's own thresholds they are looked through a dozen times while they are in use.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
 def serve(app: FastAPI, settings: Settings) -> None:

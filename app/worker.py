@@ -22,7 +22,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from verifiers.base import Sample, Score, Verifier
-from verifiers.registry import Registry
+from verifiers.registry import PARTS, Registry
 
 TIME_LIMIT_SIGNAL = signal.SIGPROF
 """What the kernel sends when a completion has used up its CPU time."""
@@ -41,7 +41,7 @@ def main() -> None:
     signal.signal(TIME_LIMIT_SIGNAL, signal.SIG_DFL)
     signal.signal(REFERENCE_LIMIT_SIGNAL, signal.SIG_DFL)
     replies = keep_standard_output()
-    registry = Registry()
+    registry = Registry(more=PARTS)
     write_all(replies, b"ready\n")
     for line in sys.stdin.buffer:
         request = orjson.loads(line)

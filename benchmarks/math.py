@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import random
 import resource
 import statistics
 import time
@@ -23,8 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from benchmarks.math_hostile import REFERENCE, completions
 from benchmarks.math_rewrites import Pair, answers, pairs
+from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
 from verifiers.base import Sample
 from verifiers.math_equivalence import MathEquivalence
@@ -38,6 +42,8 @@ THREADS = 8
 PAIRS_IN_THREADS = 2_000
 
 ENOUGH_S = 2.0
+REQUEST = 1_024
+HTTP_ROUNDS = 21
 MAX_ROUNDS = 50
 """A set that is graded in milliseconds is graded again, from empty caches."""
 
@@ -273,7 +279,45 @@ completion in a process of its own.
 """
 
 
+# --- over HTTP --------------------------------------------------------------------------
+
+
+def http_rows(data: Path, generated: Sequence[Pair]) -> list[Row]:
+    gsm8k = labelled_pairs(data / "gsm8k_responses_200.jsonl")
+    rng = random.Random(0)
+    batches = {
+        "GSM8K responses": rng.choices(gsm8k, k=REQUEST),
+        "rewrites and near-misses": rng.sample(generated, REQUEST),
+    }
+    with assay_service("--log-level", "warning") as (url, _), httpx.Client(base_url=url) as client:
+        return [over_http(client, what, batch) for what, batch in batches.items()]
+
+
+def over_http(client: httpx.Client, what: str, batch: Sequence[Pair]) -> Row:
+    """A request against the same verdicts in this process, in turns, by the clock."""
+    samples = [as_sample(pair) for pair in batch]
+    body = {
+        "scorer": "math",
+        "samples": [{"completion": s.completion, "reference": s.reference} for s in samples],
+    }
+    content = client.build_request("POST", "/v1/score", json=body).content
+    headers = {"Content-Type": "application/json"}
+    pure_s, http_s = [], []
+    for _ in range(HTTP_ROUNDS):
+        started = time.perf_counter()
+        for sample in samples:
+            SCORER.attempt(sample)
+        pure_s.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        client.post("/v1/score", content=content, headers=headers).raise_for_status()
+        http_s.append(time.perf_counter() - started)
+    pure, http = (statistics.median(seconds[1:]) * 1e3 for seconds in (pure_s, http_s))
+    measured = f"{http / pure:.2f}× ({http:.0f} ms against {pure:.0f} ms)"
+    return Row(f"a request of {REQUEST:,} {what}", "at most 2×", measured, http <= 2 * pure)
+
+
 def main(data: Path) -> None:
     rows, generated = accuracy_rows(data / "math")
     rows += thread_rows(generated) + hack_rows() + hostile_rows()
+    rows += http_rows(data / "math", generated)
     write("math", "The math verifier beside Math-Verify 0.9.0", rows, NOTES)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
+
+collect_ignore = ["trainers"]
+"""They need the frameworks, and a virtual environment of their own: `make test-trainers`."""
 
 # How long an example takes is the machine's affair.
 settings.register_profile("assay", deadline=None)
@@ -17,3 +21,9 @@ def _no_settings_from_outside() -> None:
     """Tests see the settings they make, not those of the shell that runs them."""
     for name in [name for name in os.environ if name.startswith("ASSAY_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_interrupts() -> None:
+    """Also where a shell runs the tests in the background, and so has them ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

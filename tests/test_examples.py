@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.conftest import served
+from tests.trainer_client.runs import assay_trainer, options
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -39,3 +40,13 @@ def test_scoring_with_curl(environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     scores = json.loads(done.stdout)["scores"]
     assert [(score["id"], score["reward"]) for score in scores] == [("right", 1.0), ("wrong", 0.0)]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda file: file.stem)
+def test_a_run_of_every_configuration(file: Path, tmp_path: Path) -> None:
+    """Shrunk to seconds: that it is one, not what comes of it."""
+    shrunk = options("sft.steps=2", "grpo.steps=1")
+    output = str(tmp_path / "run")
+    result = assay_trainer("demo", "--config", str(file), *shrunk, "--output", output)
+    assert result.exit_code == 0, result.stderr
+    assert f"--config examples/{file.name}" in file.read_text(encoding="utf-8")

@@ -14,13 +14,26 @@ from trainer_client.errors import (
     ServiceUnreachable,
     Unscored,
 )
-from trainer_client.types import Fault, Outage, Retry, Score, ScoreError, ScorerIdentity
+from trainer_client.types import (
+    Fault,
+    GroupScores,
+    GroupStatistics,
+    MajorityAnswer,
+    Outage,
+    Retry,
+    Score,
+    ScoreError,
+    ScorerIdentity,
+)
 
 __all__ = [
     "AsyncRewardClient",
     "ClientClosed",
     "Fault",
+    "GroupScores",
+    "GroupStatistics",
     "InvalidRequest",
+    "MajorityAnswer",
     "Outage",
     "ProtocolError",
     "RequestRefused",

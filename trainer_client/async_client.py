@@ -19,7 +19,8 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from trainer_client.errors import ClientClosed, ProtocolError, ServiceUnreachable
-from trainer_client.types import Outage, Retry, Score
+from trainer_client.group_wire import Select, group_batches, groups_in
+from trainer_client.types import GroupScores, Outage, Retry, Score
 from trainer_client.wire import (
     Batch,
     Failure,
@@ -34,6 +35,7 @@ from trainer_client.wire import (
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+R = TypeVar("R", Score, GroupScores)
 
 CONNECT_TIMEOUT_S = 5.0
 """A machine that is there accepts a connection within milliseconds."""
@@ -63,7 +65,8 @@ class AsyncRewardClient:
     Args:
         url: where the service is, as in `http://127.0.0.1:8000`. A path is kept.
         api_key: sent as `Authorization: Bearer`.
-        batch_size: most samples in one request.
+        batch_size: most samples in one request. Only neighbours of one `group` stay together
+            beyond it.
         concurrency: most requests in flight, over all calls of this client.
         request_timeout_s: how long one reply may take, to its last byte. Longer for calls
             whose deadline needs it.
@@ -176,14 +179,54 @@ class AsyncRewardClient:
         deadline_s: float | None,
     ) -> list[Batch]:
         """The samples encoded, ready for `score_batches`. Arguments as for `score`."""
-        if deadline_s is None:
-            deadline_s = min(MAX_DEADLINE_S, self.request_timeout_s * DEADLINE_SHARE)
+        deadline_s = self._deadline_s(deadline_s)
         return batches_of(samples, scorer, run, deadline_s, batch_size=self.batch_size)
+
+    def _deadline_s(self, own: float | None) -> float:
+        return min(MAX_DEADLINE_S, self.request_timeout_s * DEADLINE_SHARE) if own is None else own
 
     async def score_batches(self, batches: Iterable[Batch]) -> list[Score]:
         """Scores what `batches` encoded."""
-        scored = await self._together([self._score_batch(batch) for batch in batches])
+        scored = await self._together([self._settled(batch, scores_in) for batch in batches])
         return list(itertools.chain.from_iterable(scored))
+
+    async def groups(
+        self,
+        groups: Sequence[Mapping[str, Any]],
+        scorer: Spec,
+        *,
+        advantage: str | Mapping[str, Any] = "trl",
+        select: Select = "best",
+        ks: Sequence[int] = (1,),
+        run: str | None = None,
+        deadline_s: float | None = None,
+    ) -> list[GroupScores]:
+        """Scores all completions of each prompt together, in the order of `groups`.
+
+        As `score`, but a group is sent, and sent again, as a whole, so that its advantages
+        are of all its completions.
+
+        Args:
+            groups: mappings with the members of the service's groups: `completions`, and if
+                need be `id`, `prompt`, `reference` and `scorer`.
+            advantage: a trainer's estimator by its name (`trl`, `trl_async`, `verl`,
+                `dr_grpo`, `rloo`, `none`), or `{"estimator", "ddof", "eps"}`.
+            select: which completion of each group to keep.
+            ks: the k of every pass@k.
+
+        Raises:
+            As `score`.
+        """
+        options: dict[str, Any] = {
+            "scorer": scorer,
+            "advantage": advantage,
+            "select": select,
+            "ks": list(ks),
+            "deadline_s": self._deadline_s(deadline_s),
+        }
+        batches = group_batches(groups, options, run, batch_size=self.batch_size)
+        settled = [self._settled(batch, groups_in) for batch in batches]
+        return list(itertools.chain.from_iterable(await self._together(settled)))
 
     async def scorers(self) -> list[dict[str, Any]]:
         """The scorers that the service offers, each with its schemas and an example."""
@@ -221,27 +264,29 @@ class AsyncRewardClient:
 
     # --- a call is batches, a batch is requests ---
 
-    async def _score_batch(self, batch: Batch) -> list[Score]:
-        scores = await self._post(batch)
+    async def _settled(
+        self, batch: Batch, read: Callable[[httpx.Response, Batch], list[R]]
+    ) -> list[R]:
+        """What became of each item of a batch. What may pass is sent again, on its own."""
+        results = read(await self._post(batch), batch)
         for attempt in range(self._retry.resubmissions):
-            again = [i for i, score in enumerate(scores) if score.error and score.error.retryable]
+            again = [index for index, result in enumerate(results) if result.retryable]
             if not again:
                 break
             await asyncio.sleep(self._retry.delay_s(attempt))
-            fresh = await self._post(batch.only(again))
-            for position, score in zip(again, fresh, strict=True):
-                scores[position] = score
-        return scores
+            rest = batch.only(again)
+            for position, result in zip(again, read(await self._post(rest), rest), strict=True):
+                results[position] = result
+        return results
 
-    async def _post(self, batch: Batch) -> list[Score]:
+    async def _post(self, batch: Batch) -> httpx.Response:
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         timeout_s = max(self.request_timeout_s, batch.deadline_s / DEADLINE_SHARE)
         async with self._slots:
             request = self._http.build_request(
-                "POST", "/v1/score", content=batch.body(), headers=headers
+                "POST", batch.path, content=batch.body(), headers=headers
             )
-            reply = await self._answer(request, timeout_s, batch.ids)
-        return scores_in(reply, batch.ids)
+            return await self._answer(request, timeout_s, batch.ids)
 
     async def _together(self, work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         """Runs everything at once. The first failure cancels the rest, `close` all of it."""

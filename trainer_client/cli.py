@@ -44,6 +44,10 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Decides every ra
 OutputOption = Annotated[
     Path | None, typer.Option("--output", help="The run's folder. [default: runs/<time>]")
 ]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option("--resume", help="Go on with the run in this folder, from its checkpoint."),
+]
 
 
 def main() -> None:
@@ -55,20 +59,23 @@ def main() -> None:
 def demo(
     seed: SeedOption = None,
     output: OutputOption = None,
+    config_file: ConfigOption = None,
     settings: SetOption = None,
+    resume: ResumeOption = None,
 ) -> None:
     """Start a reward service, train a tiny policy on its rewards, show what came of it.
 
     Needs no account, no download and no GPU, and takes about two minutes on two cores.
+    Ctrl-C ends the run between two steps with a checkpoint; --resume goes on from there.
     """
-    config = configured(None, settings, None, None, seed)
-    folder = output or new_folder("demo")
-    with exits(folder):
+    config = configured(saved_config(resume) or config_file, settings, None, None, seed)
+    folder = resume or output or new_folder("demo")
+    with exits(folder, "demo"):
         from trainer_client.demo import NoService
         from trainer_client.demo import demo as run_demo
 
         try:
-            print(run_demo(config, folder, Display()))
+            print(run_demo(config, folder, Display(), resume=resume is not None))
         except NoService as error:
             raise refused(str(error)) from None
 
@@ -81,22 +88,15 @@ def grpo(
     url: UrlOption = None,
     seed: SeedOption = None,
     output: OutputOption = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, from its checkpoint.")
-    ] = None,
+    resume: ResumeOption = None,
 ) -> None:
     """Train by GRPO on rewards of a running service, after a cold start where one is needed.
 
     Ctrl-C ends the run between two steps with a checkpoint; --resume goes on from there.
     """
-    if resume is not None:
-        if not (resume / "config.toml").exists():
-            raise refused(f"{resume} holds no run to resume")
-        config = configured(resume / "config.toml", settings, None, url, None)
-    else:
-        config = configured(config_file, settings, model, url, seed)
+    config = configured(saved_config(resume) or config_file, settings, model, url, seed)
     folder = resume or output or new_folder("grpo")
-    with exits(folder):
+    with exits(folder, "grpo"):
         from trainer_client.run import run
 
         report = run(config, folder, Display(), resume=resume is not None).report
@@ -113,7 +113,7 @@ def sft(
 ) -> None:
     """Fine-tune on demonstrations only: the cold start on its own. Needs no service."""
     config = configured(config_file, ["sft.when=always", *(settings or ())], model, None, seed)
-    with exits(None):
+    with exits():
         from trainer_client.run import set_threads, starting_policy
         from trainer_client.stopping import StopSignals
 
@@ -132,7 +132,7 @@ def evaluate(
 ) -> None:
     """Measure a policy on held-out problems: exact match, greedy and sampled."""
     config = configured(config_file, settings, model, url, None)
-    with exits(None):
+    with exits():
         from trainer_client.data import problems_of
         from trainer_client.evaluate import measure
         from trainer_client.policy import load
@@ -158,7 +158,7 @@ def compare(
     output: Annotated[Path, typer.Option(help="Where to draw them.")] = Path("comparison.png"),
 ) -> None:
     """Set runs side by side: held-out exact match before and after, and one picture."""
-    with exits(None):
+    with exits():
         from trainer_client.report import before_and_after, draw_comparison
         from trainer_client.run_folder import RunFolder, read_rows
 
@@ -211,10 +211,19 @@ def configured(
         raise refused(str(error)) from None
 
 
+def saved_config(resumed: Path | None) -> Path | None:
+    """The configuration of the run to go on with, or an exit where the folder holds none."""
+    if resumed is None:
+        return None
+    if not (resumed / "config.toml").exists():
+        raise refused(f"{resumed} holds no run to resume")
+    return resumed / "config.toml"
+
+
 @contextmanager
-def exits(folder: Path | None) -> Iterator[None]:
+def exits(folder: Path | None = None, command: str = "") -> Iterator[None]:
     """Ends the program with a sentence and a status of its own for what can end a run."""
-    again = f" Go on with: assay-trainer grpo --resume {folder}" if folder else ""
+    again = f" Go on with: assay-trainer {command} --resume {folder}" if folder else ""
     try:
         yield
     except ConfigError as error:

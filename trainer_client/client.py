@@ -16,7 +16,8 @@ import httpx
 
 from trainer_client.async_client import CLOSE_TIMEOUT_S, AsyncRewardClient
 from trainer_client.errors import ClientClosed
-from trainer_client.types import Outage, Retry, Score
+from trainer_client.group_wire import Select
+from trainer_client.types import GroupScores, Outage, Retry, Score
 from trainer_client.wire import Spec
 
 __all__ = ["AsyncRewardClient", "RewardClient"]
@@ -83,6 +84,31 @@ class RewardClient:
     ) -> list[Score]:
         """See `AsyncRewardClient.score`."""
         return self._wait(self.submit(samples, scorer, run=run, deadline_s=deadline_s))
+
+    def groups(
+        self,
+        groups: Sequence[Mapping[str, Any]],
+        scorer: Spec,
+        *,
+        advantage: str | Mapping[str, Any] = "trl",
+        select: Select = "best",
+        ks: Sequence[int] = (1,),
+        run: str | None = None,
+        deadline_s: float | None = None,
+    ) -> list[GroupScores]:
+        """See `AsyncRewardClient.groups`."""
+        return self._wait(
+            self._start(
+                self._core.groups,
+                groups,
+                scorer,
+                advantage=advantage,
+                select=select,
+                ks=ks,
+                run=run,
+                deadline_s=deadline_s,
+            )
+        )
 
     def submit(
         self,

@@ -206,4 +206,6 @@ def describe(fault: Any) -> str:
 
 
 def save_config(config: Config, file: Path) -> None:
-    file.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")
+    partial = file.with_suffix(".partial")
+    partial.write_text(tomli_w.dumps(config.model_dump()), encoding="utf-8")
+    partial.replace(file)  # a kill leaves the old file or the new one

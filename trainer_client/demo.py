@@ -27,7 +27,7 @@ class NoService(Exception):
     """The demo could not start a reward service."""
 
 
-def demo(config: Config, output: Path, display: Display) -> str:
+def demo(config: Config, output: Path, display: Display, *, resume: bool = False) -> str:
     """Trains against a service that lives as long as the demo. Returns the figures as text.
 
     Raises:
@@ -37,7 +37,7 @@ def demo(config: Config, output: Path, display: Display) -> str:
     started = time.perf_counter()
     with service(display) as url:
         config = config.model_copy(update={"reward": config.reward.model_copy(update={"url": url})})
-        folder = run(config, output, display)
+        folder = run(config, output, display, resume=resume)
     return figures(folder, time.perf_counter() - started)
 
 

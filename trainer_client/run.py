@@ -17,6 +17,7 @@ from trainer_client import checkpoint
 from trainer_client import policy as policies
 from trainer_client.client import RewardClient
 from trainer_client.config import Config, ConfigError, save_config
+from trainer_client.data import problems_of
 from trainer_client.display import Display
 from trainer_client.grpo import Run, train
 from trainer_client.policy import Policy
@@ -41,6 +42,7 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
     last = opened(folder, resume)
     state = None if last is None else checkpoint.load_state(last)
     set_threads(config, display, None if state is None else state.threads)
+    problems_of(config)  # what is missing is told before the minutes of a cold start
     save_config(config, folder.config)
     with ready_service(config, display) as client, StopSignals() as signals:
         if not folder.start.exists():

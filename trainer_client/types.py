@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,11 @@ class Score:
     def scored(self) -> bool:
         return self.reward is not None
 
+    @property
+    def retryable(self) -> bool:
+        """It could not be scored, and may be when it is sent again."""
+        return self.error is not None and self.error.retryable
+
     def reward_or_raise(self) -> float:
         """The reward.
 
@@ -73,6 +78,59 @@ class Score:
             raise Unscored(self.id, self.error.code, self.error.message)
         assert self.reward is not None
         return self.reward
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityAnswer:
+    """What most completions of a group answered; `index` is the earliest that did."""
+
+    answer: str
+    votes: int
+    index: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatistics:
+    """Of the scored completions of a group; None where there is nothing to tell from.
+
+    Lengths are in characters, the entropy is in nats, deviations are the population's.
+    """
+
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    pass_at_k: Mapping[int, float | None]
+    distinct_answers: int | None
+    answer_entropy: float | None
+    length_mean: float | None
+    length_std: float | None
+    length_correct: float | None
+    length_wrong: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupScores:
+    """What the completions of one prompt come to together.
+
+    `advantages` has None where a score failed. `selected` is the completion to keep.
+    """
+
+    id: str
+    scores: Sequence[Score]
+    advantages: Sequence[float | None]
+    selected: int | None
+    majority: MajorityAnswer | None
+    comparison_error: ScoreError | None
+    """Why the answers could not be compared: then `majority` is None. The scores stand."""
+    statistics: GroupStatistics
+
+    @property
+    def retryable(self) -> bool:
+        """Something in it could not be told, and may be when the group is sent again."""
+        late = self.comparison_error is not None and self.comparison_error.retryable
+        return late or any(score.retryable for score in self.scores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import httpx
 
@@ -42,19 +42,28 @@ class Batch:
     """What one request carries, encoded."""
 
     head: bytes
-    """All but the samples, without the closing brace."""
+    """All but the items, without the closing brace."""
     ids: tuple[str, ...]
-    samples: tuple[bytes, ...]
+    items: tuple[bytes, ...]
+    """Samples, or groups."""
     deadline_s: float
+    of: Literal["samples", "groups"] = "samples"
+    counts: tuple[int, ...] = ()
+    """How many completions each group has."""
+
+    @property
+    def path(self) -> str:
+        return "/v1/score" if self.of == "samples" else "/v1/groups"
 
     def body(self) -> bytes:
-        return self.head + b',"samples":[' + b",".join(self.samples) + b"]}"
+        return b'%b,"%b":[%b]}' % (self.head, self.of.encode(), b",".join(self.items))
 
     def only(self, positions: Sequence[int]) -> Batch:
-        """The same request for these samples alone."""
+        """The same request for these items alone."""
         ids = tuple(self.ids[i] for i in positions)
-        samples = tuple(self.samples[i] for i in positions)
-        return replace(self, ids=ids, samples=samples)
+        items = tuple(self.items[i] for i in positions)
+        counts = tuple(self.counts[i] for i in positions) if self.counts else ()
+        return replace(self, ids=ids, items=items, counts=counts)
 
 
 def batches_of(
@@ -67,6 +76,9 @@ def batches_of(
 ) -> list[Batch]:
     """The samples as batches, in order. A sample without an id gets its index as one.
 
+    Neighbours that name the same group stay together, whatever the batch size: scorers that
+    compare the samples of a group see only those of their request.
+
     Raises:
         InvalidRequest: a value is not JSON (NaN, a lone surrogate, an object of another
             kind), an id is not a string, or two samples share one.
@@ -78,35 +90,53 @@ def batches_of(
         encoded({**sample, "id": name}, f"sample {name!r}")
         for name, sample in zip(ids, samples, strict=True)
     ]
-    return [
-        Batch(head, ids[part], tuple(items[part]), deadline_s)
-        for part in slices([len(item) for item in items], batch_size)
-    ]
+    blocks = list(together([sample.get("group") for sample in samples]))
+    sizes = [sum(map(len, items[block])) for block in blocks]
+    counts = [block.stop - block.start for block in blocks]
+    batches = []
+    for part in slices(sizes, counts, batch_size):
+        whole = slice(blocks[part][0].start, blocks[part][-1].stop)
+        batches.append(Batch(head, ids[whole], tuple(items[whole]), deadline_s))
+    return batches
 
 
-def slices(sizes: Sequence[int], batch_size: int) -> Iterator[slice]:
-    """Cuts a sequence whose items have these sizes in bytes."""
-    first = total = 0
-    for index, size in enumerate(sizes):
-        total += size
-        if index > first and (index - first == batch_size or total > MAX_BATCH_BYTES):
+def together(groups: Sequence[Any]) -> Iterator[slice]:
+    """Cuts a sequence where the group changes, and between those of no group."""
+    first = 0
+    for index in range(1, len(groups) + 1):
+        if index == len(groups) or groups[index] is None or groups[index] != groups[first]:
             yield slice(first, index)
-            first, total = index, size
+            first = index
+
+
+def slices(sizes: Sequence[int], counts: Sequence[int], batch_size: int) -> Iterator[slice]:
+    """Cuts a sequence whose members have these sizes in bytes and hold so many samples."""
+    first = size = count = 0
+    for index in range(len(sizes)):
+        size, count = size + sizes[index], count + counts[index]
+        if index > first and (count > batch_size or size > MAX_BATCH_BYTES):
+            yield slice(first, index)
+            first, size, count = index, sizes[index], counts[index]
     if sizes:
         yield slice(first, len(sizes))
 
 
-def ids_of(samples: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def ids_of(samples: Sequence[Mapping[str, Any]], what: str = "sample") -> tuple[str, ...]:
+    """Their ids. One without has its index.
+
+    Raises:
+        InvalidRequest: one is no mapping, an id is no string, or two are the same.
+    """
     positions: dict[str, int] = {}
     for index, sample in enumerate(samples):
         if not isinstance(sample, Mapping):
-            raise InvalidRequest(f"sample {index} is no mapping: {reprlib.repr(sample)}")
+            raise InvalidRequest(f"{what} {index} is no mapping: {reprlib.repr(sample)}")
         own = sample.get("id")
         name = str(index) if own is None else own
         if not isinstance(name, str):
-            raise InvalidRequest(f"sample {index}: an id is a string, not {reprlib.repr(name)}")
+            raise InvalidRequest(f"{what} {index}: an id is a string, not {reprlib.repr(name)}")
         if name in positions:
-            raise InvalidRequest(f"samples {positions[name]} and {index} share the id {name!r}")
+            raise InvalidRequest(f"{what}s {positions[name]} and {index} share the id {name!r}")
         positions[name] = index
     return tuple(positions)
 
@@ -121,14 +151,17 @@ def encoded(value: Mapping[str, Any], what: str) -> bytes:
 # --- replies ----------------------------------------------------------------------------
 
 
-def scores_in(response: httpx.Response, ids: Sequence[str]) -> list[Score]:
-    """The scores of a 200 reply to a batch with these ids.
+def scores_in(response: httpx.Response, batch: Batch) -> list[Score]:
+    """The scores of a 200 reply to a batch.
 
     Raises:
         ProtocolError: they are not one score a sample, in order, each with a finite reward
             or an error and never both.
     """
-    items = member(document_in(response), "scores", list)
+    return scores_of(member(document_in(response), "scores", list), batch.ids)
+
+
+def scores_of(items: Sequence[Any], ids: Sequence[str]) -> list[Score]:
     if len(items) != len(ids):
         raise ProtocolError(f"{len(items)} scores came back for {len(ids)} samples")
     return [score_of(item, sample_id) for item, sample_id in zip(items, ids, strict=True)]
@@ -256,7 +289,7 @@ def faults_of(items: Any, ids: Sequence[str]) -> Iterator[Fault]:
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict):
             path = str(item.get("field"))
-            place = re.match(r"samples\.(\d{1,9})\b", path)
+            place = re.match(r"(?:samples|groups)\.(\d{1,9})\b", path)
             index = int(place[1]) if place else len(ids)
             sample_id = ids[index] if index < len(ids) else None
             yield Fault(path, str(item.get("message")), sample_id)

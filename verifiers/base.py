@@ -190,7 +190,7 @@ class Sample(BaseModel):
         None, description="What the policy was asked."
     )
     completion: Text | AssistantMessage = Field(description="What the policy wrote.")
-    reference: Json = Field(None, description="What is right, in the scorer's own form.")
+    reference: str | Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
     metadata: JsonObject | None = Field(None, description="Kept in the log. No scorer reads it.")
@@ -427,6 +427,11 @@ class Scorer(ABC, Generic[P]):
         """What `components` of a scored sample holds under these parameters, at the least."""
         return ()
 
+    @property
+    def answers_are_text(self) -> bool:
+        """An answer is its characters, so `1/2` and `0.5` are two. Else it is mathematics."""
+        return False
+
     def demand(self) -> Counter[LaneName]:
         """How many places one sample takes in each lane, parts included."""
         return Counter({self.lane: 1})
@@ -505,6 +510,13 @@ class Verifier(Scorer[P]):
         Raises:
             ScoringError: as `score_one` would.
         """
+
+    def is_quick(self, sample: Sample) -> bool:
+        """Whether scoring it is sure to take microseconds, whoever wrote it.
+
+        Then it need not go where it can be killed. False, where knowing takes any longer.
+        """
+        return False
 
     def refusal(self, sample: Sample) -> Score | None:
         """Why this sample cannot be scored whatever its completion is; None where it can."""

@@ -224,6 +224,10 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     def prepare(self, sample: Sample) -> None:
         self.validator(sample)
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer fits, else 0."""
         validator = self.validator(sample)

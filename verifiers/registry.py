@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from verifiers.answer_clusters import AnswerClusters
 from verifiers.base import (
     MAX_NAME_CHARACTERS,
     Run,
@@ -28,6 +29,7 @@ from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
 from verifiers.length import Length
+from verifiers.majority import FinalAnswer, Majority
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
@@ -50,7 +52,11 @@ BUILT_IN: tuple[type[Scorer[Any]], ...] = (
     Repetition,
     Weighted,
     MathEquivalence,
+    Majority,
 )
+
+PARTS: tuple[type[Scorer[Any]], ...] = (FinalAnswer, AnswerClusters)
+"""What scorers run where it can be killed. Worker processes build them, requests cannot."""
 
 ENTRY_POINT_GROUP = "assay.scorers"
 

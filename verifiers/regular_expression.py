@@ -106,6 +106,10 @@ class Regex(Verifier[RegexParameters]):
     def prepare(self, sample: Sample) -> None:
         self.pattern(sample)
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer matches, else 0."""
         pattern = self.pattern(sample)

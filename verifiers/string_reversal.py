@@ -73,6 +73,10 @@ class StringReversal(Verifier[StringReversalParameters]):
         "scorer": {"type": "string_reversal"},
     }
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer is the reversal; otherwise the partial credit, 0 by default."""
         options = self.parameters
@@ -144,7 +148,7 @@ def reversal(text: str, unit: Unit) -> str:
     """`text` with its units in reverse order. Words are joined by single spaces."""
     if unit == "word":
         return " ".join(reversed(text.split()))
-    if unit == "codepoint" or is_plain(text):
+    if is_plain(text) or unit == "codepoint":
         return text[::-1]
     return "".join(reversed(GRAPHEME_CLUSTER.findall(text)))
 

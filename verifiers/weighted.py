@@ -235,6 +235,11 @@ class Weighted(Scorer[WeightedParameters]):
     def component_names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self._parts)
 
+    @property
+    def answers_are_text(self) -> bool:
+        """As for its heaviest component, whose answer it gives."""
+        return self._components[0].scorer.answers_are_text
+
     def demand(self) -> Counter[LaneName]:
         """The parts' places; waiting for them takes none."""
         return sum((part.scorer.demand() for part in self._parts), Counter())

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import Refused, Row, detail_of, faults_of, row_of
 from app.keys import key_in_any_form
-from app.routes.score import CLIENT_CLOSED_REQUEST, unless_disconnected
+from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute

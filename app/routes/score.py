@@ -1,48 +1,43 @@
 """`POST /v1/score`: parse, submit, return."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import TypeAdapter
 
-from app.errors import PROBLEMS, EmptyIdempotencyKey, KeyReused
-from app.idempotency import IdempotencyCache, KeyBelongsToAnother
+from app.errors import PROBLEMS
+from app.idempotency import IdempotencyCache
 from app.keys import key_of
 from app.log import request_id
+from app.routes.exchange import (
+    CLIENT_CLOSED_REQUEST,
+    KEY_HELP,
+    Scoring,
+    once,
+    resolve,
+    unless_disconnected,
+)
 from app.scheduler import OnScore, Scheduler
-from app.schemas import ScoreRequest, ScoreResponse, Summary, SummaryLine, limited_score_request
+from app.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from judges.llm.caller import calling
-from verifiers.base import Score, Scorer, ScorerSpec, SpecError
-from verifiers.registry import Registry, UnknownScorer
+from verifiers.base import Score
+from verifiers.registry import Registry
 
 NDJSON = "application/x-ndjson"
-
-CLIENT_CLOSED_REQUEST = 499
-"""Nobody reads this answer; it is what the access log shows."""
-
-MAX_SCORERS = 256
-"""Different scorers in one request: each new one is compiled before anything is scored."""
-
-KEY_HELP = "Repeats the finished answer to this request under this key. May not be empty."
-
-T = TypeVar("T")
 
 RESPONSE = TypeAdapter(ScoreResponse)
 SCORE = TypeAdapter(Score)
 
-Run = Callable[[OnScore | None], Coroutine[Any, Any, list[Score]]]
-"""Scores the request, calling back with each score as it is there."""
 
-
-def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -> APIRouter:
+def score_router(
+    settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
+) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, tags=["scoring"])
-    answered = IdempotencyCache(settings.idempotency_bytes)
     request_type: Any = limited_score_request(settings.max_samples)
 
     @router.post(
@@ -60,7 +55,7 @@ def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -
         idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
         accept: Annotated[str, Header(description=f"{NDJSON} for a stream.")] = "",
     ) -> Response:
-        scorers = resolve(body, registry)
+        scorers = resolve(registry, body.scorer, (s.scorer for s in body.samples), "samples")
 
         async def run(on_score: OnScore | None) -> list[Score]:
             deadline_s = body.deadline_s or settings.deadline_s
@@ -88,74 +83,6 @@ def score_router(settings: Settings, registry: Registry, scheduler: Scheduler) -
     return router
 
 
-def resolve(body: ScoreRequest, registry: Registry) -> list[Scorer[Any]]:
-    """The scorer of every sample.
-
-    Raises:
-        UnknownScorer, SpecError: with the place in the request.
-    """
-    default = None if body.scorer is None else build(registry, body.scorer, "scorer")
-    scorers, faults = [], []
-    for index, sample in enumerate(body.samples):
-        if sample.scorer is None:
-            scorers.append(default)
-            continue
-        try:
-            scorers.append(build(registry, sample.scorer, "samples", index, "scorer"))
-        except UnknownScorer:
-            raise
-        except SpecError as error:
-            faults += error.faults
-    if faults:
-        raise SpecError(faults)
-    if len(set(scorers)) > MAX_SCORERS:
-        message = f"more than {MAX_SCORERS} different scorers in one request"
-        raise SpecError([(("samples",), message)])
-    return [scorer for scorer in scorers if scorer is not None]  # all: see ScoreRequest
-
-
-def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[Any]:
-    try:
-        return registry.build(spec)
-    except SpecError as error:
-        raise error.below(*location) from None
-
-
-async def once(request: Request, key: str | None, answered: IdempotencyCache, run: Run) -> Run:
-    """`run`, or the answer that the request's Idempotency-Key already has."""
-    if key is None:
-        return run
-    if not key.strip():
-        raise EmptyIdempotencyKey("an empty key would be everybody's")
-    owner = request.headers.get("authorization", "")
-    fingerprint = hashlib.blake2b(await request.body()).digest()
-
-    async def run_once(on_score: OnScore | None) -> list[Score]:
-        try:
-            return await answered.scores(f"{owner}\n{key}", fingerprint, lambda: run(on_score))
-        except KeyBelongsToAnother:
-            raise KeyReused("this Idempotency-Key came with another body before") from None
-
-    return run_once
-
-
-async def unless_disconnected(request: Request, work: Awaitable[T]) -> T | None:
-    """The result of `work`, which is cancelled if the client leaves first: then None."""
-    scoring = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(disconnection(request))
-    try:
-        await asyncio.wait({scoring, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return scoring.result() if scoring.done() else None
-    finally:
-        scoring.cancel()
-        leaving.cancel()
-
-
-async def disconnection(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 def whole(scores: list[Score]) -> Response:
     response = ScoreResponse.model_construct(
         request_id=request_id.get(), scores=scores, summary=Summary.of(scores)
@@ -163,7 +90,7 @@ def whole(scores: list[Score]) -> Response:
     return Response(RESPONSE.dump_json(response), media_type="application/json")
 
 
-async def stream(run: Run) -> AsyncIterator[bytes]:
+async def stream(run: Scoring) -> AsyncIterator[bytes]:
     """One score a line as each finishes, then the summary."""
     finished: asyncio.Queue[Score | None] = asyncio.Queue()
     scoring = asyncio.ensure_future(run(lambda _, score: finished.put_nowait(score)))

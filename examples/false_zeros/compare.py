@@ -1,8 +1,9 @@
 """What a policy learns where a scorer's failures become zeros, and where they don't.
 
-Three runs from one cold start, on the demo's task. In two of them the scorer fails on 60 %
-of the completions of 12 characters or more, as one does that times out on long inputs. The reward
-is half for being right and half for every character in its place:
+Three runs from one cold start, that of `clean_early_stop.toml`, which leaves GRPO a lot to
+teach. In two of them the scorer fails on 60 % of the completions of 12 characters or more,
+as one does that times out on long inputs. The reward is half for being right and half for
+every character in its place:
 
     no failures   every completion is scored
     masked        a failure is an error, as Assay reports it: the completion is left out
@@ -45,6 +46,8 @@ from trainer_client.config import load_config
 from trainer_client.display import Display
 from trainer_client.run import run
 from trainer_client.run_folder import RunFolder, read_rows
+
+START = Path(__file__).parents[1] / "clean_early_stop.toml"
 
 SCORER = (
     '{type = "weighted", components = {'
@@ -91,7 +94,7 @@ def train(url: str, output: Path, seed: int, start: str) -> RunFolder:
     ]
     if start:
         overrides += [f"policy.name={start}", "sft.when=never"]
-    return run(load_config(None, overrides), output, Display())
+    return run(load_config(START, overrides), output, Display())
 
 
 # --- a scorer that fails ----------------------------------------------------------------

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.cli import parts
 from tests.app.conftest import reversal
+from verifiers.base import Sample
 
 
 def assay(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -20,6 +23,10 @@ def assay(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
 
 def jsonl(*samples: dict[str, Any]) -> str:
     return "".join(json.dumps(sample) + "\n" for sample in samples)
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert assay("--version").stdout.strip() == version("assay-server")
 
 
 def test_a_file_is_scored_in_order(tmp_path: Path) -> None:
@@ -73,6 +80,32 @@ def test_unusable_input_is_refused_in_one_sentence(
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+def test_the_samples_of_a_group_are_scored_together() -> None:
+    answers = [f"\\boxed{{{1 if number % 3 else 2}}}" for number in range(600)]
+    samples = [{"completion": answer, "group": "g"} for answer in answers]
+    scores = assay("score", "-", "--scorer", "majority", given=jsonl(*samples)).stdout.splitlines()
+    assert [json.loads(score)["reward"] for score in scores] == [
+        float(number % 3 > 0) for number in range(600)
+    ]
+    assert {json.loads(score)["details"]["votes"] for score in scores} == {200, 400}
+
+
+@pytest.mark.parametrize(
+    ("groups", "sizes"),
+    [
+        ([None] * 5, [2, 2, 1]),
+        (["a"] * 5, [5]),
+        (["a", "b", "b", "b", None], [4, 1]),
+        (["a", "a", "b", "b", "c"], [2, 2, 1]),
+    ],
+)
+def test_parts_are_cut_between_groups(groups: list[str | None], sizes: list[int]) -> None:
+    samples = [Sample(completion="", group=group) for group in groups]
+    found = list(parts(samples, 2))
+    assert [part.stop - part.start for part in found] == sizes
+    assert [sample for part in found for sample in samples[part]] == samples
 
 
 def test_scorers_are_listed_and_shown() -> None:

@@ -43,6 +43,19 @@ def test_a_hanging_sample_gets_the_lowest_reward_and_its_neighbours_their_own() 
         assert client.get("/readyz").status_code == 200
 
 
+def test_what_is_sure_to_be_quick_waits_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain numbers are compared at once; a fraction needs a worker, which cannot start here."""
+    completions = ["\\boxed{42}", "\\boxed{\\frac{84}{2}}", "\\boxed{41}"]
+
+    async def use(lane: CpuLane, scheduler: Scheduler) -> list[Score]:
+        lane._idle.clear()
+        monkeypatch.setattr("sys.executable", "/nonexistent/python")
+        samples = [Sample(completion=completion, reference="42") for completion in completions]
+        return await scheduler.submit([Registry().build("math")] * 3, samples).result()
+
+    assert [score.reward for score in with_lane(use)] == [1.0, None, 0.0]
+
+
 def test_a_hanging_sample_holds_nobody_else_up() -> None:
     with in_process(cpu_limit_s=5, cpu_workers=1) as client:
         hanging = threading.Thread(

@@ -67,4 +67,6 @@ def test_nor_one_that_carries_a_key(case: schemathesis.Case, guarded_url: str) -
 def test_the_document_tells_the_limits(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["ScoreRequest"]["properties"]["samples"]["maxItems"] == 4_096
+    assert schemas["GroupsRequest"]["properties"]["groups"]["maxItems"] == 4_096
+    assert schemas["Group"]["properties"]["completions"]["maxItems"] == 4_096
     assert set(schemas["Problem"]["required"]) >= {"type", "title", "status", "detail", "code"}

@@ -130,7 +130,7 @@ def test_a_late_score_does_not_replace_the_deadlines_error() -> None:
     async def go() -> tuple[Score, Score]:
         job = scheduler().submit([Asynchronous(forever)], samples(1), deadline_s=0.01)
         (score,) = await job.result()
-        job.settle(0, Asynchronous(right), Score(reward=1.0))
+        job.batches[0].settle(0, Score(reward=1.0))
         assert job.scores[0] is not None
         return score, job.scores[0]
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.grouping.advantages import PRESETS
+from app.grouping.advantages import advantages as served
 from trainer_client.advantages import EPSILON, Estimator, advantages, has_spread
 
 E = EPSILON
@@ -100,3 +102,10 @@ def test_of_two_completions_the_better_one_has_the_greater_advantage(
 def test_rloo_compares_each_reward_with_the_mean_of_the_others(rewards: list[float]) -> None:
     expected = [reward - (sum(rewards) - reward) / (len(rewards) - 1) for reward in rewards]
     assert advantages(list(rewards), "rloo") == pytest.approx(expected, abs=1e-8)
+
+
+@given(rewards_of_groups, estimators)
+def test_the_service_computes_the_same(rewards: list[float | None], estimator: Estimator) -> None:
+    """Neither package may import the other, so each has its own."""
+    theirs = [0.0 if value is None else value for value in served(rewards, PRESETS[estimator])]
+    assert advantages(rewards, estimator) == pytest.approx(theirs, abs=1e-9)

@@ -65,6 +65,14 @@ def test_the_printed_configuration_can_be_given_back(tmp_path: Path) -> None:
     assert "kl_beta = 0.02" in again.stdout
 
 
+def test_every_value_is_described_in_the_schema() -> None:
+    from trainer_client.config import Config
+
+    printed = assay_trainer("config", "--schema")
+    assert printed.exit_code == 0
+    assert all(f'"{name}"' in printed.stdout for name in Config.model_fields)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -145,3 +153,22 @@ def test_the_demo_trains_on_a_service_of_its_own_and_leaves_none_behind(
     [pid] = re.findall(r"The reward service runs at http://\S+ \(pid (\d+)\)", said)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
+
+
+def test_a_demo_goes_on_where_it_stopped_with_a_service_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    first = assay_trainer("demo", *options("grpo.steps=2"), "--output", str(folder))
+    assert first.exit_code == 0, first.stderr
+    more = assay_trainer("demo", "--resume", str(folder), "--set", "grpo.steps=4")
+    assert more.exit_code == 0, more.stderr
+    assert [row["step"] for row in rows_of(folder / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_missing_problems_are_told_before_the_cold_start(tmp_path: Path, service_url: str) -> None:
+    missing = options(
+        f"reward.url={service_url}", "data.train=none.jsonl", "data.held_out=none.jsonl"
+    )
+    result = assay_trainer("grpo", *missing, "--output", str(tmp_path / "run"))
+    assert result.exit_code == USAGE_ERROR
+    assert "none.jsonl" in result.stderr
+    assert not (tmp_path / "run" / "start").exists()

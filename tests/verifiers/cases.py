@@ -1,10 +1,10 @@
 """The rows of `tests/cases`: what each scorer makes of a completion, one line a case.
 
 A file is named after its scorer. `scorer` holds parameters, `times` repeats the completion,
-and a row expects either `reward` and `outcome` or `error`, a code. `answer`, `components`,
-`violation` and `message` are compared where they are given. `tag` says why a row is there:
-`gold` is what a reference itself earns, `accept` and `reject` draw the line between right
-and wrong, and `hack` is what an optimiser would try.
+`others` are further completions of its group, and a row expects either `reward` and `outcome`
+or `error`, a code. `answer`, `components`, `violation` and `message` are compared where they
+are given. `tag` says why a row is there: `gold` is what a reference itself earns, `accept` and
+`reject` draw the line between right and wrong, and `hack` is what an optimiser would try.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Case(BaseModel):
     scorer: dict[str, JsonValue] = {}
     prompt: str | None = None
     completion: str | dict[str, JsonValue]
+    others: list[str] | None = None
     times: Annotated[int, Field(gt=1)] | None = None
     reference: JsonValue = None
     reward: float | None = None
@@ -52,7 +53,13 @@ class Case(BaseModel):
             completion *= self.times
         return Sample.model_validate(
             {"prompt": self.prompt, "completion": completion, "reference": self.reference}
+            | ({} if self.others is None else {"group": self.id})
         )
+
+    def samples(self) -> list[Sample]:
+        """The sample, and those it is compared with."""
+        others = [Sample(completion=other, group=self.id) for other in self.others or ()]
+        return [self.sample(), *others]
 
 
 def cases_of(scorer: str) -> list[Case]:

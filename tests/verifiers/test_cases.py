@@ -15,7 +15,7 @@ REGISTRY = Registry()
 
 @pytest.mark.parametrize(("scorer", "case"), all_cases())
 def test_case(scorer: str, case: Case) -> None:
-    [score] = asyncio.run(REGISTRY.build({"type": scorer, **case.scorer}).score([case.sample()]))
+    score = asyncio.run(REGISTRY.build({"type": scorer, **case.scorer}).score(case.samples()))[0]
     if case.error is not None:
         check_error(score, case)
         return

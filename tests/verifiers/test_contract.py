@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from tests.verifiers.cases import Case, all_cases
-from verifiers.base import Outcome, Sample, Score, Scorer, Verifier
+from verifiers.base import AssistantMessage, Outcome, Sample, Score, Scorer, Verifier
 from verifiers.registry import Registry
 
 REGISTRY = Registry()
@@ -171,9 +171,11 @@ def test_parameters_survive_the_way_to_a_worker(name: str) -> None:
 def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message: bool) -> None:
     scorer, sample = example(name)
     samples = [
-        sample.model_copy(update={"completion": text})
-        if not message
-        else Sample(completion={"role": "assistant", "content": text}, reference=sample.reference)
+        sample.model_copy(
+            update={
+                "completion": AssistantMessage(role="assistant", content=text) if message else text
+            }
+        )
         for text in texts
     ]
     first, second = scores(scorer, samples), scores(scorer, samples)

@@ -138,6 +138,10 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         self._solutions: OrderedDict[bytes, str | None] = OrderedDict()
         self._checking: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     @classmethod
     def unavailable(cls) -> dict[str, str]:
         missing = {name: language.missing() for name, language in LANGUAGES.items()}

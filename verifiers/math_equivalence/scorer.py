@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -19,6 +20,15 @@ REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
 
 ANSWERS_KEPT = 8_192
+
+MAX_QUICK_CHARACTERS = 8_192
+"""Of a completion that is searched for its answer in less than a millisecond."""
+
+PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+"""Numbers that are read and compared in microseconds."""
+
+UNCLOSED = Extraction("", "unclosed reasoning")
+
 MAX_EXPLAINED_CHARACTERS = 200
 """Normal forms are repeated in `details` up to this length."""
 
@@ -49,6 +59,22 @@ class MathEquivalence(Verifier[MathParameters]):
         "scorer": {"type": "math"},
     }
 
+    def __init__(self, parameters: MathParameters) -> None:
+        super().__init__(parameters)
+        self._reasoning_tags = tuple(parameters.reasoning_tags)
+        self._last_extraction: tuple[str | None, Extraction | None] = (None, None)
+
+    def is_quick(self, sample: Sample) -> bool:
+        """Both sides are plain numbers, and the completion is short enough to search."""
+        text = sample.text
+        if len(text) > MAX_QUICK_CHARACTERS or not PLAIN.fullmatch(str(sample.reference)):
+            return False
+        found = self.extraction(text)
+        return found is None or (
+            len(found.others) <= MAX_BOXES
+            and all(PLAIN.fullmatch(answer) for answer in (found.text, *found.others))
+        )
+
     def prepare(self, sample: Sample) -> None:
         compiled(self.reference_of_sample(sample))
 
@@ -60,10 +86,9 @@ class MathEquivalence(Verifier[MathParameters]):
                 the limits.
         """
         reference = compiled(self.reference_of_sample(sample))
-        final = final_part(sample.text, self.parameters.reasoning_tags)
-        if final is None:
+        extraction = self.extraction(sample.text)
+        if extraction is UNCLOSED:
             return self.lowest("no_answer", reason="unclosed reasoning")
-        extraction = extract(final, self.parameters.answer_from)
         if extraction is None or not extraction.text:
             return self.lowest("no_answer", reason="no answer found")
         try:
@@ -76,6 +101,15 @@ class MathEquivalence(Verifier[MathParameters]):
         if verdict.equal and extraction.others:
             verdict = self.undisputed(verdict, reference, extraction)
         return self.scored(verdict, extraction, reference, answer)
+
+    def extraction(self, completion: str) -> Extraction | None:
+        """The answer, looked for once by `is_quick` and `score_one`."""
+        last, found = self._last_extraction
+        if completion is not last:
+            final = final_part(completion, self._reasoning_tags)
+            found = UNCLOSED if final is None else extract(final, self.parameters.answer_from)
+            self._last_extraction = completion, found
+        return found
 
     def reference_of_sample(self, sample: Sample) -> str | int | float:
         """The reference, its type checked without pydantic where that is plain."""

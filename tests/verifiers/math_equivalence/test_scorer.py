@@ -109,3 +109,31 @@ def test_rewrites_are_accepted_and_near_misses_are_not() -> None:
     kinds = {pair.kind for pair in generated}
     assert len(kinds & set(REWRITES)) >= 12
     assert len(kinds & set(NEAR_MISSES)) >= 8
+
+
+@pytest.mark.parametrize(
+    ("completion", "reference", "quick"),
+    [
+        ("So \\boxed{42}", "42", True),
+        ("So \\boxed{-0.50}", -0.5, True),
+        ("The answer is 42.", 42, True),
+        ("The answer is 41. No, the answer is 42.", 42, True),
+        ("no idea", "42", False),
+        ("<think>still", "42", False),
+        ("", "42", True),
+        ("So \\boxed{\\frac{84}{2}}", "42", False),
+        ("So \\boxed{42}", "\\frac{84}{2}", False),
+        ("So \\boxed{2^2^9}", "42", False),
+        ("So \\boxed{1e999999999}", "42", False),
+        ("So \\boxed{" + "9" * 19 + "}", "42", False),
+        ("So \\boxed{4\n2}", "42", False),
+        ("So \\boxed{٤٢}", "42", False),
+        ("It is \\boxed{x!!}. Hence the result is \\boxed{42}", 42, False),
+        (" " * 9_000 + "\\boxed{42}", "42", False),
+        ("So \\boxed{42}", None, False),
+        ("So \\boxed{42}", ["42"], False),
+    ],
+)
+def test_only_plain_numbers_are_quick(completion: str, reference: object, quick: bool) -> None:
+    sample = Sample.model_validate({"completion": completion, "reference": reference})
+    assert SCORER.is_quick(sample) is quick

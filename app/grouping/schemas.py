@@ -1,0 +1,199 @@
+"""`POST /v1/groups` on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from app.grouping.advantages import Advantage, Preset
+from app.grouping.selection import Selection
+from app.schemas import Summary, fault
+from verifiers.base import (
+    MAX_NAME_CHARACTERS,
+    AssistantMessage,
+    Json,
+    Message,
+    Name,
+    Sample,
+    Score,
+    ScoreError,
+    ScorerSpec,
+    Text,
+    few,
+)
+
+MAX_KS = 64
+"""Different k of pass@k in one request."""
+
+MAX_K = 65_536
+
+ROOM_FOR_INDEX = 16
+"""A sample's id is its group's, a slash and its index, and no longer than other ids."""
+
+GroupName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS - ROOM_FOR_INDEX)]
+K = Annotated[int, Field(ge=1, le=MAX_K, strict=True)]
+
+
+class Group(BaseModel):
+    """One prompt and its completions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: GroupName | None = Field(None, description="Echoed. Default: the group's index.")
+    prompt: Text | Annotated[list[Message], BeforeValidator(few)] | None = Field(
+        None, description="What the policy was asked."
+    )
+    reference: Json = Field(None, description="What is right, in the scorer's own form.")
+    completions: list[Text | AssistantMessage] = Field(
+        min_length=1, description="What the policy wrote, each time."
+    )
+    scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
+
+    def samples(self, index: int) -> list[Sample]:
+        """A sample a completion. The parts are valid already and are not copied."""
+        name = self.id or str(index)
+        return [
+            Sample.model_construct(
+                id=f"{name}/{position}",
+                prompt=self.prompt,
+                completion=completion,
+                reference=self.reference,
+                group=name,
+            )
+            for position, completion in enumerate(self.completions)
+        ]
+
+    def lengths(self) -> list[int]:
+        """Of the completions, in characters."""
+        return [
+            len(completion if isinstance(completion, str) else completion.text)
+            for completion in self.completions
+        ]
+
+
+class GroupsRequest(BaseModel):
+    """`POST /v1/groups`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scorer: ScorerSpec | None = Field(
+        None, description="Scores every group that names no scorer of its own."
+    )
+    groups: list[Group] = Field(min_length=1)
+    advantage: Preset | Advantage = Field(
+        "trl", description="A trainer's estimator by its name, or one of your own."
+    )
+    select: Selection = Field(
+        "best",
+        description="`best`: the highest reward, then the shorter, then the earlier; "
+        "`shortest_correct`: the shortest of the correct ones; `majority`: the earliest that "
+        "gave the majority answer.",
+    )
+    ks: list[K] = Field([1], max_length=MAX_KS, description="The k of every pass@k.")
+    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    deadline_s: float | None = Field(
+        None,
+        gt=0,
+        le=3_600,
+        strict=True,
+        allow_inf_nan=False,
+        description="Seconds for the whole request; what is unfinished then is an error.",
+    )
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        """Every group has a scorer, and an id of its own (its index, where it has none)."""
+        faults, seen = [], set[str]()
+        for index, group in enumerate(self.groups):
+            name = group.id or str(index)
+            if name in seen:
+                faults.append(fault("another group has this id", "groups", index, "id"))
+            seen.add(name)
+            if self.scorer is None and group.scorer is None:
+                message = "neither group nor request names one"
+                faults.append(fault(message, "groups", index, "scorer"))
+        if faults:
+            raise ValidationError.from_exception_data("GroupsRequest", faults)
+        return self
+
+
+def limited_groups_request(max_samples: int) -> type[GroupsRequest]:
+    """`GroupsRequest` with the service's own limit on completions, in a group and in all."""
+
+    class Limited(GroupsRequest):
+        @model_validator(mode="after")
+        def _limit_completions(self) -> Self:
+            if sum(len(group.completions) for group in self.groups) > max_samples:
+                message = f"more than {max_samples:,} completions in all"
+                raise ValidationError.from_exception_data(
+                    "GroupsRequest", [fault(message, "groups")]
+                )
+            return self
+
+    completions = Annotated[
+        list[Text | AssistantMessage], Field(min_length=1, max_length=max_samples)
+    ]
+    group: Any = create_model("Group", __base__=Group, completions=(completions, ...))
+    groups = Annotated[list[group], Field(min_length=1, max_length=max_samples)]
+    return create_model("GroupsRequest", __base__=Limited, groups=(groups, ...))
+
+
+class MajorityAnswer(BaseModel):
+    """What most completions of a group answered."""
+
+    answer: str
+    votes: int
+    index: int = Field(description="The earliest completion that gave it.")
+    share: float = Field(description="Of the group's completions, those without answer included.")
+
+
+class GroupStatistics(BaseModel):
+    """Of the scored completions of one group; null where there is nothing to tell from."""
+
+    mean: float | None
+    std: float | None = Field(description="Population standard deviation of the rewards.")
+    min: float | None
+    max: float | None
+    pass_at_k: dict[int, float | None] = Field(
+        description="Unbiased estimate; null where k exceeds the scored completions, or where "
+        "scores are judged and nothing says which are correct."
+    )
+    distinct_answers: int | None
+    answer_entropy: float | None = Field(description="In nats, over the answers given.")
+    length_mean: float = Field(description="Lengths are in characters, of all completions.")
+    length_std: float
+    length_correct: float | None = Field(description="Mean length of the correct ones.")
+    length_wrong: float | None = Field(description="Mean length of the others that were scored.")
+
+
+class GroupResult(BaseModel):
+    """One group's scores and what they come to."""
+
+    id: str
+    scores: list[Score]
+    advantages: list[float | None]
+    selected: int | None
+    majority: MajorityAnswer | None
+    comparison_error: ScoreError | None = Field(
+        description="Why the answers could not be compared: then there is no majority, and "
+        "nothing to say of the answers. The scores stand."
+    )
+    statistics: GroupStatistics
+
+
+class GroupsResponse(BaseModel):
+    """The groups in the order of the request."""
+
+    request_id: str
+    groups: list[GroupResult]
+    advantage: Advantage
+    summary: Summary

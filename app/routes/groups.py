@@ -1,0 +1,166 @@
+"""`POST /v1/groups`: every completion of a prompt at once, and what they come to together."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise, repeat
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import Response
+from pydantic import TypeAdapter
+
+from app.errors import PROBLEMS, BodyTooLarge
+from app.grouping.advantages import PRESETS, Advantage
+from app.grouping.results import group_result
+from app.grouping.schemas import Group, GroupsRequest, GroupsResponse, limited_groups_request
+from app.idempotency import IdempotencyCache
+from app.keys import key_of
+from app.log import request_id
+from app.routes.exchange import (
+    CLIENT_CLOSED_REQUEST,
+    KEY_HELP,
+    Scoring,
+    once,
+    resolve,
+    unless_disconnected,
+)
+from app.scheduler import OnScore, Scheduler
+from app.schemas import Summary
+from app.settings import Settings
+from app.strict_json import StrictRoute
+from judges.llm.caller import calling
+from verifiers.answer_clusters import Labels, by_text, cluster
+from verifiers.base import DeadlineExceeded, Run, Score, ScoreError, Scorer
+from verifiers.registry import Registry
+
+EXPANSION = 8
+"""How many times a request's limit in bytes its samples may take once each has its group's
+prompt and reference: what is sent once is handed to a scorer with every completion."""
+
+MIN_COMPARING_S = 0.1
+"""For comparing answers where scoring took all the time there was."""
+
+RESPONSE = TypeAdapter(GroupsResponse)
+
+
+def groups_router(
+    settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
+) -> APIRouter:
+    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    request_type: Any = limited_groups_request(settings.max_samples)
+
+    @router.post(
+        "/v1/groups",
+        response_model=GroupsResponse,
+        responses=PROBLEMS,
+        summary="Score groups of completions",
+        description="Per group: one score a completion, in order, their advantages, the "
+        "completion to keep, the majority answer, and statistics.",
+    )
+    async def groups(
+        request: Request,
+        body: request_type,
+        idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
+    ) -> Response:
+        scorers = resolve(registry, body.scorer, (group.scorer for group in body.groups), "groups")
+        refuse_bombs(body.groups, EXPANSION * settings.max_body_bytes)
+        deadline_s = body.deadline_s or settings.deadline_s
+        ends = asyncio.get_running_loop().time() + deadline_s
+
+        async def run(on_score: OnScore | None) -> list[Score]:
+            samples = [s for index, group in enumerate(body.groups) for s in group.samples(index)]
+            sizes = [len(group.completions) for group in body.groups]
+            each = list(chain.from_iterable(map(repeat, scorers, sizes)))
+            key = key_of(request) if settings.api_keys else ""
+            with calling(run=body.run, api_key=key, deadline_s=deadline_s):
+                job = scheduler.submit(each, samples, deadline_s=deadline_s)
+            return await job.result()
+
+        repeatable = await once(request, idempotency_key, answered, run)
+        work = answer(body, scorers, repeatable, scheduler.run, ends)
+        response = await unless_disconnected(request, work)
+        if response is None:
+            return Response(None, CLIENT_CLOSED_REQUEST)
+        return Response(RESPONSE.dump_json(response), media_type="application/json")
+
+    return router
+
+
+def refuse_bombs(groups: Sequence[Group], limit_bytes: int) -> None:
+    """Refuses what is small to send and large to score.
+
+    Raises:
+        BodyTooLarge: see `EXPANSION`.
+    """
+    expanded = sum(shared_size(group) * len(group.completions) for group in groups)
+    if expanded > limit_bytes:
+        raise BodyTooLarge(
+            f"prompt and reference times completions may come to {limit_bytes} bytes in all"
+        )
+
+
+def shared_size(group: Group) -> int:
+    """Of what every sample of the group gets, about."""
+    prompt = group.prompt or ""
+    texts = [prompt] if isinstance(prompt, str) else [message.text for message in prompt]
+    return sum(map(len, texts)) + len(orjson.dumps(group.reference))
+
+
+async def answer(
+    body: GroupsRequest,
+    scorers: Sequence[Scorer[Any]],
+    scoring: Scoring,
+    run: Run,
+    ends: float,
+) -> GroupsResponse:
+    """The response, once everything is scored.
+
+    Args:
+        scorers: one for each group.
+        ends: when the answers must have been compared, on the loop's clock.
+    """
+    scores = await scoring(None)
+    ends_of_groups = accumulate((len(group.completions) for group in body.groups), initial=0)
+    grouped = [scores[start:stop] for start, stop in pairwise(ends_of_groups)]
+    labels = await compared(grouped, scorers, run, ends)
+    advantage = body.advantage
+    advantage = advantage if isinstance(advantage, Advantage) else PRESETS[advantage]
+    return GroupsResponse.model_construct(
+        request_id=request_id.get(),
+        groups=[
+            group_result(
+                group.id or str(index),
+                members,
+                group.lengths(),
+                found,
+                advantage,
+                body.select,
+                body.ks,
+            )
+            for index, (group, members, found) in enumerate(
+                zip(body.groups, grouped, labels, strict=True)
+            )
+        ],
+        advantage=advantage,
+        summary=Summary.of(scores),
+    )
+
+
+async def compared(
+    grouped: Sequence[Sequence[Score]], scorers: Sequence[Scorer[Any]], run: Run, ends: float
+) -> list[Labels | ScoreError]:
+    """The answers of each group by what they say, to a reader of its scorer's kind."""
+    answers = [[s.answer for s in scores if s.answer is not None] for scores in grouped]
+    labels: list[Labels | ScoreError] = [by_text(group) for group in answers]
+    mathematical = [i for i, scorer in enumerate(scorers) if not scorer.answers_are_text]
+    left_s = max(MIN_COMPARING_S, ends - asyncio.get_running_loop().time())
+    try:
+        async with asyncio.timeout(left_s):
+            found = await cluster([answers[i] for i in mathematical], run)
+    except TimeoutError:
+        late = DeadlineExceeded("the answers were not compared in time")
+        found = [ScoreError(late.code, str(late), late.retryable) for _ in mathematical]
+    for i, result in zip(mathematical, found, strict=True):
+        labels[i] = result
+    return labels

@@ -1,0 +1,58 @@
+"""verl: `reward.custom_reward_function.path` is this file, `name` is `compute_score`.
+
+    reward.custom_reward_function.reward_kwargs:
+      {url: "http://127.0.0.1:8000", scorer: {type: math}, parts: []}
+
+verl takes the extra keys of the first sample for those of all, so they never vary: `valid` is
+0.0 where nothing could be scored, and the reward is then 0.0, which verl has no way to leave
+out. Watch `valid`, and filter on it where you can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from trainer_client.adapters.remote import RemoteScorer, components
+from trainer_client.wire import Spec
+
+
+async def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Any = None,
+    *,
+    url: str,
+    scorer: Spec | None = None,
+    parts: Sequence[str] = (),
+    api_key: str | None = None,
+    **_: Any,
+) -> dict[str, float]:
+    """The score of one completion.
+
+    Args:
+        scorer: by default the service's preset with the name of the data source.
+        parts: components of a composite scorer to report.
+    """
+    spec = data_source if scorer is None else scorer
+    remote = RemoteScorer(url, plain(spec), api_key=api_key)
+    [score] = await remote.score_async([{"completion": solution_str, "reference": ground_truth}])
+    return {
+        "score": 0.0 if score.reward is None else score.reward,
+        "acc": float(score.outcome == "correct"),
+        "valid": float(score.scored),
+        **components(score, parts),
+    }
+
+
+def plain(spec: Any) -> Spec:
+    """A spec from OmegaConf as JSON has it."""
+    if isinstance(spec, str):
+        return spec
+    if not isinstance(spec, dict):
+        from omegaconf import OmegaConf  # type: ignore[import-not-found, unused-ignore]
+
+        spec = OmegaConf.to_container(spec)
+    return dict(json.loads(json.dumps(spec)))
