@@ -116,6 +116,12 @@ def test_a_fault_of_ours_tells_nothing_of_our_insides(
 # --- keys, limits and switches ----------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[TestClient]:
+    with in_process(api_keys=("a-key",)) as client:
+        yield client
+
+
 def basic(key: str) -> str:
     return "Basic " + base64.b64encode(f"assay:{key}".encode()).decode()
 
@@ -134,19 +140,19 @@ def basic(key: str) -> str:
         ({"Authorization": ""}, 401),
     ],
 )
-def test_keys_come_in_the_forms_that_clients_can_send(headers: dict[str, str], status: int) -> None:
-    with in_process(api_keys=("a-key",)) as client:
-        for path, body in ROUTES:
-            reply = client.post(path.format("string_reversal"), json=body, headers=headers)
-            assert reply.status_code == status
-    assert "a-key" not in reply.text
+def test_keys_come_in_the_forms_that_clients_can_send(
+    guarded: TestClient, headers: dict[str, str], status: int
+) -> None:
+    for path, body in ROUTES:
+        reply = guarded.post(path.format("string_reversal"), json=body, headers=headers)
+        assert reply.status_code == status
+        assert "a-key" not in reply.text
 
 
-def test_the_native_route_keeps_to_bearer_keys() -> None:
-    with in_process(api_keys=("a-key",)) as client:
-        body = {"scorer": "string_reversal", "samples": [{"completion": "", "reference": "a"}]}
-        reply = client.post("/v1/score", json=body, headers={"X-Api-Key": "a-key"})
-        assert reply.status_code == 401
+def test_the_native_route_keeps_to_bearer_keys(guarded: TestClient) -> None:
+    body = {"scorer": "string_reversal", "samples": [{"completion": "", "reference": "a"}]}
+    reply = guarded.post("/v1/score", json=body, headers={"X-Api-Key": "a-key"})
+    assert reply.status_code == 401
 
 
 def test_more_samples_than_the_limit_are_refused() -> None:
