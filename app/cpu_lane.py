@@ -122,6 +122,8 @@ class Worker:
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # at once: the loop may end before it notices
         await self._process.wait()
 
 

@@ -35,6 +35,10 @@ class StringCheck(Verifier[StringCheckParameters]):
         "scorer": {"type": "string_check", "operation": "like"},
     }
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """1 where the check holds, else 0. Nothing is stripped, and no code point forgiven."""
         reference, text = self.reference_of(sample), sample.text

@@ -78,6 +78,10 @@ class TextSimilarity(Verifier[TextSimilarityParameters]):
         "scorer": {"type": "text_similarity", "metric": "rouge_l"},
     }
 
+    @property
+    def answers_are_text(self) -> bool:
+        return True
+
     def score_one(self, sample: Sample) -> Score:
         """The similarity, from 0 to 1; 0 for a completion without a word."""
         reference, text = self.reference_of(sample), sample.text
