@@ -121,10 +121,12 @@ def scorers(
     config: ConfigOption = None,
 ) -> None:
     """List what there is to score with, or show one with its parameters and an example."""
+    from app.main import create_registry, create_reward_models
     from app.routes.discovery import describe, describe_preset
 
     try:
-        registry = Registry(load_settings(config).presets)
+        settings = load_settings(config)
+        registry = create_registry(settings, create_reward_models(settings))
         if name is None:
             Console().print(scorers_table(registry))
         elif name in registry.presets:
@@ -186,11 +188,12 @@ async def score_all(
     samples: list[Sample], default: ScorerSpec | None, output: Path, config: Path | None
 ) -> Counter[tuple[str, str]]:
     """Scores `samples` in order into `output`. Counts (scorer, outcome) pairs."""
-    from app.main import create_scheduler
+    from app.main import create_registry, create_reward_models, create_scheduler
 
     settings = load_settings(config)
-    scheduler = create_scheduler(settings, Metrics())
-    registry = Registry(settings.presets, run=scheduler.run)
+    models = create_reward_models(settings)
+    scheduler = create_scheduler(settings, Metrics(), models)
+    registry = create_registry(settings, models, run=scheduler.run)
     chosen = [choose(registry, sample, default) for sample in samples]
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()

@@ -13,12 +13,17 @@ from app.cpu_lane import CpuLane
 from app.keys import BEARER, key_check
 from app.log import RequestContext
 from app.metrics import Metrics
+from app.model_lane import ModelLane
 from app.routes.discovery import discovery_router, health_router
+from app.routes.reward_models import reward_models_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
+from judges.reward_model.pool import RewardModels
+from judges.reward_model.scorer import RewardModelScorer
+from verifiers.base import Run, run_here
 from verifiers.registry import Registry
 
 
@@ -30,8 +35,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     metrics = Metrics()
-    scheduler = create_scheduler(settings, metrics)
-    registry = Registry(settings.presets, run=scheduler.run)
+    models = create_reward_models(settings)
+    scheduler = create_scheduler(settings, metrics, models)
+    registry = create_registry(settings, models, run=scheduler.run)
+    models.on_change = registry.forget
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,13 +60,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     guarded = [Depends(BEARER)] if settings.api_keys else []
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
+    app.include_router(reward_models_router(models), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
     return app
 
 
-def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
+def create_reward_models(settings: Settings) -> RewardModels:
+    return RewardModels(settings.reward_models, cache_values=settings.reward_model_cache_values)
+
+
+def create_registry(settings: Settings, models: RewardModels, *, run: Run = run_here) -> Registry:
+    """All scorers of a service with these settings.
+
+    Raises:
+        SpecError: a preset of the settings does not build.
+    """
+    more = [RewardModelScorer] if models.named else []
+    return Registry(settings.presets, run=run, more=more, hosted={RewardModels: models})
+
+
+def create_scheduler(settings: Settings, metrics: Metrics, models: RewardModels) -> Scheduler:
     lanes = [
         InlineLane(settings.queue_samples),
         CpuLane(
@@ -73,6 +95,7 @@ def create_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             capacity=settings.queue_samples,
             allow_degraded=settings.allow_degraded_sandbox,
         ),
+        ModelLane(models, capacity=settings.queue_samples),
     ]
     metrics.watch(lanes)
     return Scheduler(

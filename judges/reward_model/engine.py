@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +32,12 @@ CPU_BATCH_TOKENS = 2_048
 CUDA_BATCH_TOKENS = 65_536
 
 WINDOW_BATCHES = 16
-"""Batches sorted at a time: enough to find equal lengths, few enough that a small request
-does not wait for all of a huge one that came before it."""
+"""Batches sorted at a time: enough to find equal lengths, few enough that texts are read about
+in the order they came."""
+
+
+Values = Sequence[float]
+"""What a model says of one text: a reward by each head, or an embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,54 +46,41 @@ class Text:
 
     Attributes:
         ids: token ids, special tokens included.
-        completion_at: the position of the completion's first token.
-        key: identifies model and text: equal keys have equal ratings.
+        key: identifies model, text and what is asked: equal keys have equal values.
     """
 
     ids: Sequence[int]
-    completion_at: int
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """What a forward pass says of one text.
+Forward = Callable[[Sequence[Text]], list[Values]]
+"""The values of one batch, in its order. Runs in a thread of tensor work."""
 
-    Attributes:
-        heads: the reward by each head of the ensemble; one value where there is no ensemble.
-        relevance: log-odds that the completion belongs to its prompt; None where the model
-            has no such guard.
+
+class ValueCache:
+    """The latest values by text. No rewards: guards and parameters come after.
+
+    Args:
+        capacity: how many numbers are kept, of four bytes each.
     """
-
-    heads: tuple[float, ...]
-    relevance: float | None = None
-
-
-Forward = Callable[[Sequence[Text]], list[Rating]]
-"""The ratings of one batch, in its order. Runs in a thread of tensor work."""
-
-
-class RatingCache:
-    """The latest ratings by (model, text). Not a reward: guards and parameters come after."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._ratings: OrderedDict[str, Rating] = OrderedDict()
+        self.size = 0
+        self._values: OrderedDict[str, Values] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._ratings)
+    def get(self, key: str) -> Values | None:
+        values = self._values.get(key)
+        if values is not None:
+            self._values.move_to_end(key)
+        return values
 
-    def get(self, key: str) -> Rating | None:
-        rating = self._ratings.get(key)
-        if rating is not None:
-            self._ratings.move_to_end(key)
-        return rating
-
-    def put(self, key: str, rating: Rating) -> None:
-        self._ratings[key] = rating
-        self._ratings.move_to_end(key)
-        if len(self._ratings) > self.capacity:
-            self._ratings.popitem(last=False)
+    def put(self, key: str, values: Values) -> None:
+        self.size += len(values) - len(self._values.get(key, ()))
+        self._values[key] = array("f", values)
+        self._values.move_to_end(key)
+        while self.size > self.capacity:
+            self.size -= len(self._values.popitem(last=False)[1])
 
 
 @dataclass(slots=True, eq=False)
@@ -96,22 +89,22 @@ class Waiting:
 
     text: Text
     forward: Forward
-    rating: asyncio.Future[Rating]
+    values: asyncio.Future[Values]
     callers: int = 0
 
 
 class Engine:
-    """Rates texts, each by its own model's forward pass.
+    """Runs texts through models.
 
     Args:
         device: "cpu", or a CUDA device. Models of one engine share it.
         batch_tokens: the budget of one batch, padding included; by default what suits the
             device.
-        cache: where ratings are remembered.
+        cache: where values are remembered.
     """
 
     def __init__(
-        self, device: str = "cpu", *, batch_tokens: int | None = None, cache: RatingCache
+        self, device: str = "cpu", *, batch_tokens: int | None = None, cache: ValueCache
     ) -> None:
         on_cpu = device == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else CUDA_BATCH_TOKENS)
@@ -124,8 +117,8 @@ class Engine:
         self._running: dict[str, Waiting] = {}
         self._runner: asyncio.Task[None] | None = None
 
-    async def rate(self, text: Text, forward: Forward) -> tuple[Rating, bool]:
-        """The rating of `text`, and whether it was remembered.
+    async def run(self, text: Text, forward: Forward) -> tuple[Values, bool]:
+        """What `forward` says of `text`, and whether it was remembered.
 
         Raises:
             ModelUnavailable: the forward pass failed.
@@ -140,7 +133,7 @@ class Engine:
                 self._runner = asyncio.create_task(self._run())
         waiting.callers += 1
         try:
-            return await asyncio.shield(waiting.rating), False
+            return await asyncio.shield(waiting.values), False
         finally:
             waiting.callers -= 1
 
@@ -149,10 +142,9 @@ class Engine:
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait([self._runner])
-        for waiting in (*self._queue.values(), *self._running.values()):
-            fail(waiting, ModelUnavailable("the service stopped before this text was rated"))
+        for waiting in [*self._queue.values(), *self._running.values()]:
+            self._settle(waiting, ModelUnavailable("the service stopped before this text was read"))
         self._queue.clear()
-        self._running.clear()
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run(self) -> None:
@@ -181,20 +173,33 @@ class Engine:
         loop = asyncio.get_running_loop()
         texts = [waiting.text for waiting in batch]
         try:
-            ratings = await loop.run_in_executor(self._threads, batch[0].forward, texts)
+            found = await loop.run_in_executor(self._threads, batch[0].forward, texts)
         except Exception as error:
             logger.warning("a batch of %d texts failed: %s", len(batch), error, exc_info=True)
             if len(batch) == 1:
-                fail(batch[0], ModelUnavailable("the reward model failed on this text"))
+                self._settle(batch[0], ModelUnavailable("the reward model failed on this text"))
                 return
             await self._run_batch(batch[: len(batch) // 2])
             await self._run_batch(batch[len(batch) // 2 :])
             return
         self.batches_run += 1
-        for waiting, rating in zip(batch, ratings, strict=True):
-            self.cache.put(waiting.text.key, rating)
-            if not waiting.rating.done():
-                waiting.rating.set_result(rating)
+        for waiting, values in zip(batch, found, strict=True):
+            if all(map(math.isfinite, values)):
+                self.cache.put(waiting.text.key, values)
+                self._settle(waiting, values)
+            else:
+                self._settle(waiting, ModelUnavailable("the reward model gave no finite number"))
+
+    def _settle(self, waiting: Waiting, outcome: Values | ModelUnavailable) -> None:
+        """Answers all who wait. Who asks later is answered by the cache, or by a new attempt."""
+        self._running.pop(waiting.text.key, None)
+        if waiting.values.done():
+            return
+        if isinstance(outcome, ModelUnavailable):
+            waiting.values.set_exception(outcome)
+            waiting.values.exception()  # that nobody waits any more is no news
+        else:
+            waiting.values.set_result(outcome)
 
 
 def by_length(window: Iterable[Waiting], batch_tokens: int) -> list[list[Waiting]]:
@@ -213,12 +218,6 @@ def by_length(window: Iterable[Waiting], batch_tokens: int) -> list[list[Waiting
             batches.append(batch)
         batch.append(waiting)
     return batches
-
-
-def fail(waiting: Waiting, error: ModelUnavailable) -> None:
-    if not waiting.rating.done():
-        waiting.rating.set_exception(error)
-        waiting.rating.exception()  # that nobody waits any more is no news
 
 
 def cores() -> int:
