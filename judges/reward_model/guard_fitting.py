@@ -10,16 +10,21 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from judges.reward_model.embedding import embed
 from judges.reward_model.guards import (
     Embed,
     GuardName,
     Guards,
     Measures,
     Relevance,
+    Vector,
     plain,
     text_measures,
 )
@@ -29,18 +34,7 @@ from judges.reward_model.text_measures import Rarity
 if TYPE_CHECKING:
     from torch import Tensor
 
-SHARES: dict[GuardName, float] = {
-    "short": 0.05,
-    "repetition": 0.1,
-    "symbols": 0.05,
-    "skeleton": 0.05,
-    "echo": 0.05,
-    "injection": 0.05,
-    "distance": 0.1,
-    "relevance": 0.55,
-}
-"""How the permitted false alarms are divided. Degenerate texts lie far from natural ones in
-every measure but relevance, which therefore gets the most."""
+    from judges.reward_model.model import RewardModel
 
 FALSE_ALARM_RATE = 0.01
 MIN_TEXTS = 100
@@ -52,18 +46,25 @@ PENALTY = 0.5
 STRANGERS = 5
 """Other prompts that each completion is paired with, to learn what does not belong."""
 
-STEPS = 24
-"""Tried on the way from `GENEROUS` times the shares down to the shares themselves."""
+MAX_TEXTS = 4_000
+"""Read by the encoder when guards are fitted: a minute or two on a CPU."""
 
-GENEROUS = 4.0
-"""Flags overlap, so all guards together raise fewer false alarms than the sum of theirs."""
+RELEVANCE_SHARE = 0.5
+"""Of the permitted false alarms, those that the relevance guard may raise. Relevant and
+irrelevant texts overlap, where other degenerate texts lie far from all natural ones."""
 
 BEYOND = 0.1
 """Where not even one false alarm is permitted, a threshold lies so far above the largest
 natural measure, as a share of that one's distance from the median."""
 
+Pair = tuple[Prompt, str]
+"""A prompt and a completion."""
+
+Guard = Callable[[Sequence[Pair]], list[list[GuardName]]]
+"""The flags of each (prompt, completion)."""
+
 Natural = tuple[str, str]
-"""A prompt as plain text and a completion that nobody degraded."""
+"""A prompt, as plain text, and a completion that nobody degraded."""
 
 
 class TooFewTexts(ValueError):
@@ -71,7 +72,8 @@ class TooFewTexts(ValueError):
 
 
 def fit_guards(
-    texts: Sequence[tuple[Prompt, str]],
+    natural: Sequence[Pair],
+    degenerate: Sequence[Pair] = (),
     *,
     embed: Embed | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
@@ -79,106 +81,213 @@ def fit_guards(
     """The `guards` of a model's card.
 
     Args:
-        texts: prompts and natural completions, good and bad ones alike, of many prompts.
+        natural: prompts and completions that nobody degraded, good and bad ones alike.
+        degenerate: prompts out of the natural ones, and completions that guards should find:
+            the permitted false alarms go to the guards that find most of them.
         embed: embeds texts by the model's own encoder; without it there is no relevance guard.
         false_alarm_rate: the share of natural texts that may be flagged, all guards together.
 
     Raises:
         TooFewTexts: there are fewer than `MIN_TEXTS`.
     """
-    natural = [(plain(prompt), completion) for prompt, completion in texts]
     if len(natural) < MIN_TEXTS:
         raise TooFewTexts(f"guards are fitted to {MIN_TEXTS} texts or more, not {len(natural)}")
-    folds = [half_of(prompt) for prompt, _ in natural]
-    measures = [text_measures(*text, rarity) for text, rarity in out_of_fold_rarity(natural, folds)]
-    relevance = None
-    if embed is not None and len({prompt for prompt, _ in natural}) > STRANGERS:
-        prompts, completions = embedded(natural, embed)
-        for half in (0, 1):
-            learned = fit_relevance(prompts, completions, [fold != half for fold in folds])
-            for i in (i for i, fold in enumerate(folds) if fold == half):
-                measures[i]["relevance"] = -learned(prompts[i].tolist(), completions[i].tolist())
-        relevance = fit_relevance(prompts, completions, [True] * len(natural))
-    thresholds = choose_thresholds(measures, false_alarm_rate)
+    pairs = [(plain(prompt), completion) for prompt, completion in (*natural, *degenerate)]
+    learned, halves = learn(pairs[: len(natural)], embed)
+    measures = [halves[half_of(prompt)].measure(prompt, text) for prompt, text in pairs]
+    thresholds = choose_thresholds(
+        measures[: len(natural)], measures[len(natural) :], false_alarm_rate
+    )
+    alarms = {
+        name: sum(each[name] > limit for each in measures[: len(natural)]) / len(natural)
+        for name, limit in thresholds.items()
+    }
     guards = Guards(
         false_alarm_rate=false_alarm_rate,
         texts=len(natural),
         thresholds=thresholds,
-        alarms={
-            name: sum(each[name] > limit for each in measures) / len(measures)
-            for name, limit in thresholds.items()
-        },
-        rarity=Rarity.of(completion for _, completion in natural).dumped(),
-        relevance=relevance,
+        alarms=alarms,
+        rarity=learned.rarity.dumped(),
+        relevance=learned.relevance,
     )
     return guards.model_dump(mode="json")
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What measures rest on that is learned from texts."""
+
+    rarity: Rarity
+    relevance: Relevance | None
+    vectors: Callable[[str], Vector]
+
+    def measure(self, prompt: str, completion: str) -> Measures:
+        measures = text_measures(prompt, completion, self.rarity)
+        if self.relevance is not None:
+            fits = self.relevance(self.vectors(prompt), self.vectors(completion))
+            measures["relevance"] = -fits
+        return measures
+
+
+def learn(natural: Sequence[Natural], embed: Embed | None) -> tuple[Learned, list[Learned]]:
+    """Learned from all texts; and for each half of the prompts, from the other half."""
+    vectors = Remembered(embed) if embed else None
+    parts = [[text for text in natural if half_of(text[0]) != half] for half in (0, 1)]
+    whole, *halves = (learned_from(part, vectors) for part in (natural, *parts))
+    return whole, halves
+
+
+def learned_from(natural: Sequence[Natural], vectors: Remembered | None) -> Learned:
+    rarity = Rarity.of(completion for _, completion in natural)
+    if vectors is None or len({prompt for prompt, _ in natural}) <= STRANGERS:
+        return Learned(rarity, None, lambda text: ())
+    rows = vectors.of([text for pair in natural for text in pair])
+    relevance = fit_relevance(rows[0::2], rows[1::2])
+    return Learned(rarity, relevance, vectors)
+
+
+class Remembered:
+    """Embeddings, each text's once."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        self._vectors: dict[str, Vector] = {}
+
+    def __call__(self, text: str) -> Vector:
+        return self.of([text])[0]
+
+    def of(self, texts: Sequence[str]) -> list[Vector]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        if new:
+            self._vectors.update(zip(new, self._embed(new), strict=True))
+        return [self._vectors[text] for text in texts]
+
+
+def guards_of(
+    model: RewardModel,
+    natural: Sequence[Pair],
+    degenerate: Sequence[Pair] = (),
+    *,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> tuple[dict[str, JsonValue], Guard]:
+    """Guards fitted to texts by a model's own encoder: for its card, and to be asked.
+
+    At most `MAX_TEXTS` natural ones are used, drawn by a hash of the prompt.
+    """
+    drawn = sorted(natural, key=lambda text: hash_of(plain(text[0])))[:MAX_TEXTS]
+    read = partial(embed, model=model)
+    card = fit_guards(drawn, degenerate, embed=read, false_alarm_rate=false_alarm_rate)
+    guards = Guards.from_card(card)
+    assert guards is not None
+    return card, partial(raised, guards, read)
+
+
+def raised(guards: Guards, read: Embed, texts: Sequence[Pair]) -> list[list[GuardName]]:
+    """The flags of each text: an empty list where it looks natural."""
+    measures = [guards.measure(*text) for text in texts]
+    if guards.relevance is not None:
+        vectors = Remembered(read)
+        prompts = vectors.of([plain(prompt) for prompt, _ in texts])
+        completions = vectors.of([completion for _, completion in texts])
+        measures = [
+            guards.with_relevance(*each)
+            for each in zip(measures, prompts, completions, strict=True)
+        ]
+    return [guards.flags(each) for each in measures]
+
+
 def half_of(prompt: str) -> int:
-    return hashlib.blake2b(prompt.encode(errors="replace")).digest()[0] % 2
+    return hash_of(prompt)[0] % 2
 
 
-def out_of_fold_rarity(
-    natural: Sequence[Natural], folds: Sequence[int]
-) -> list[tuple[Natural, Rarity]]:
-    """Each text with a table of rarities that was made without its half."""
-    halves = [
-        Rarity.of(text for (_, text), fold in zip(natural, folds, strict=True) if fold != half)
-        for half in (0, 1)
-    ]
-    return [(text, halves[fold]) for text, fold in zip(natural, folds, strict=True)]
+def hash_of(prompt: str) -> bytes:
+    return hashlib.blake2b(prompt.encode(errors="replace")).digest()
 
 
-def choose_thresholds(measures: Sequence[Measures], rate: float) -> dict[GuardName, float]:
-    """The strictest thresholds that together flag at most `rate` of these natural texts."""
-    values = {name: sorted(each[name] for each in measures) for name in measures[0]}
-    permitted = math.floor(rate * len(measures))
-    for step in range(STEPS + 1):
-        factor = GENEROUS ** (1 - step / STEPS)
-        thresholds = {name: limit(values[name], rate * SHARES[name] * factor) for name in values}
-        flagged = sum(any(each[n] > t for n, t in thresholds.items()) for each in measures)
-        if flagged <= permitted:
-            break
-    return thresholds
+# --- thresholds -------------------------------------------------------------------------
 
 
-def limit(ordered: Sequence[float], rate: float) -> float:
-    """The least value that at most `rate` of the ordered ones exceed."""
-    count = len(ordered)
-    exceeding = math.floor(rate * count)
-    if exceeding:
-        return ordered[count - 1 - exceeding]
-    return ordered[-1] + BEYOND * (ordered[-1] - ordered[count // 2])
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A threshold that a guard might have, and whom it flags: sets as the bits of integers."""
+
+    limit: float
+    alarms: int
+    finds: int
+
+
+def choose_thresholds(
+    natural: Sequence[Measures], degenerate: Sequence[Measures], rate: float
+) -> dict[GuardName, float]:
+    """Thresholds that flag at most `rate` of the natural texts, all together.
+
+    They start where no natural text is flagged, save that relevance, without which an answer
+    to another prompt is never found, has its share of false alarms from the start. Then, step
+    by step, that guard is made stricter which finds most further degenerate texts for each
+    further false alarm. A threshold fitted to few texts flags about one text more of as many
+    others: that much is kept back for every guard.
+    """
+    permitted = max(math.floor(rate * len(natural)) - len(natural[0]), 0)
+    levels = {
+        name: levels_of([m[name] for m in natural], [m[name] for m in degenerate], permitted)
+        for name in natural[0]
+    }
+    chosen = {name: each[0] for name, each in levels.items()}
+    if "relevance" in levels:
+        chosen["relevance"] = levels["relevance"][math.floor(permitted * RELEVANCE_SHARE)]
+    while step := best_step(levels, chosen, permitted):
+        name, level = step
+        chosen[name] = level
+    return {name: level.limit for name, level in chosen.items()}
+
+
+def levels_of(natural: Sequence[float], degenerate: Sequence[float], permitted: int) -> list[Level]:
+    """One level for each number of natural texts that a guard may flag, 0 first."""
+    ordered = sorted(natural)
+    top, median = ordered[-1], ordered[len(ordered) // 2]
+    limits = [top + BEYOND * (top - median), *reversed(ordered[-1 - permitted : -1])]
+    return [Level(limit, above(natural, limit), above(degenerate, limit)) for limit in limits]
+
+
+def above(values: Sequence[float], limit: float) -> int:
+    """The positions of the values above `limit`, as the bits of an integer."""
+    return sum(1 << position for position, value in enumerate(values) if value > limit)
+
+
+def best_step(
+    levels: dict[GuardName, list[Level]], chosen: dict[GuardName, Level], permitted: int
+) -> tuple[GuardName, Level] | None:
+    """The change of one guard that finds most for each false alarm; None where none helps."""
+    best, best_worth = None, 0.0
+    for name, candidates in levels.items():
+        others = [level for other, level in chosen.items() if other != name]
+        alarms = reduce(or_, (level.alarms for level in others), 0)
+        finds = reduce(or_, (level.finds for level in others), 0)
+        now_alarms = (alarms | chosen[name].alarms).bit_count()
+        now_finds = (finds | chosen[name].finds).bit_count()
+        for level in candidates:
+            new_alarms = (alarms | level.alarms).bit_count()
+            gain = (finds | level.finds).bit_count() - now_finds
+            worth = gain / max(new_alarms - now_alarms, 0.5)
+            if gain > 0 and new_alarms <= permitted and worth > best_worth:
+                best, best_worth = (name, level), worth
+    return best
 
 
 # --- relevance --------------------------------------------------------------------------
 
 
-def embedded(natural: Sequence[Natural], embed: Embed) -> tuple[Tensor, Tensor]:
-    """Embeddings of the prompts and of the completions: (texts, hidden) each."""
-    import torch
-
-    prompts = sorted({prompt for prompt, _ in natural})
-    rows = dict(zip(prompts, embed(prompts), strict=True))
-    completions = embed([completion for _, completion in natural])
-    return torch.tensor([list(rows[prompt]) for prompt, _ in natural]), torch.tensor(
-        [list(row) for row in completions]
-    )
-
-
-def fit_relevance(prompts: Tensor, completions: Tensor, chosen: Sequence[bool]) -> Relevance:
+def fit_relevance(prompt_rows: Sequence[Vector], completion_rows: Sequence[Vector]) -> Relevance:
     """A logistic regression that tells completions of their prompt from those of others.
 
     Args:
-        prompts, completions: embeddings, (texts, hidden) each, row by row of one pair.
-        chosen: which texts to learn from.
+        prompt_rows, completion_rows: embeddings, row by row of one pair.
     """
     import torch
 
-    rows = torch.tensor(chosen).nonzero().flatten()
-    own, theirs = prompts[rows], completions[rows]
+    own, theirs = (torch.tensor([*map(list, rows)]) for rows in (prompt_rows, completion_rows))
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(len(rows), (STRANGERS, len(rows)), generator=generator)
+    drawn = torch.randint(len(own), (STRANGERS, len(own)), generator=generator)
     strange = torch.cat([interactions(own[each], theirs) for each in drawn])
     is_other = torch.cat([(own[each] != own).any(dim=1) for each in drawn])
     true, false = interactions(own, theirs), strange[is_other]
