@@ -21,6 +21,7 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
+from judges.reward_model.commands import app as reward_model
 from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault
 from verifiers.registry import Registry
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The reward and verifier service of a reinforcement-learning run.",
 )
+app.add_typer(reward_model, name="reward-model")
 stderr = Console(stderr=True)
 
 SCORE = TypeAdapter(Score)
