@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from judges.reward_model.attacks import ATTACKS, Attack, Guard, Target
 from judges.reward_model.embedding import embed
 from judges.reward_model.guards import (
     Embed,
@@ -25,6 +27,7 @@ from judges.reward_model.guards import (
     Measures,
     Relevance,
     Vector,
+    asked,
     plain,
     text_measures,
 )
@@ -36,9 +39,9 @@ if TYPE_CHECKING:
 
     from judges.reward_model.model import RewardModel
 
-FALSE_ALARM_RATE = 0.01
+FALSE_ALARM_RATE = 0.015
 MIN_TEXTS = 100
-"""Of which half choose the thresholds: fewer cannot tell one in a hundred."""
+"""Fewer cannot tell what one text in a hundred looks like."""
 
 PENALTY = 0.5
 """Of the squared weights of the relevance classifier. Its inputs outnumber the prompts."""
@@ -53,18 +56,15 @@ RELEVANCE_SHARE = 0.5
 """Of the permitted false alarms, those that the relevance guard may raise. Relevant and
 irrelevant texts overlap, where other degenerate texts lie far from all natural ones."""
 
+ATTACKED = 40
+"""Prompts on which each kind of attack is tried when thresholds are chosen."""
+
 BEYOND = 0.1
 """Where not even one false alarm is permitted, a threshold lies so far above the largest
 natural measure, as a share of that one's distance from the median."""
 
 Pair = tuple[Prompt, str]
 """A prompt and a completion."""
-
-Guard = Callable[[Sequence[Pair]], list[list[GuardName]]]
-"""The flags of each (prompt, completion)."""
-
-Natural = tuple[str, str]
-"""A prompt, as plain text, and a completion that nobody degraded."""
 
 
 class TooFewTexts(ValueError):
@@ -92,9 +92,11 @@ def fit_guards(
     """
     if len(natural) < MIN_TEXTS:
         raise TooFewTexts(f"guards are fitted to {MIN_TEXTS} texts or more, not {len(natural)}")
-    pairs = [(plain(prompt), completion) for prompt, completion in (*natural, *degenerate)]
-    learned, halves = learn(pairs[: len(natural)], embed)
-    measures = [halves[half_of(prompt)].measure(prompt, text) for prompt, text in pairs]
+    learned, halves = learn(natural, embed)
+    measures = [
+        halves[half_of(prompt)].measure(prompt, completion)
+        for prompt, completion in (*natural, *degenerate)
+    ]
     thresholds = choose_thresholds(
         measures[: len(natural)], measures[len(natural) :], false_alarm_rate
     )
@@ -121,27 +123,28 @@ class Learned:
     relevance: Relevance | None
     vectors: Callable[[str], Vector]
 
-    def measure(self, prompt: str, completion: str) -> Measures:
+    def measure(self, prompt: Prompt, completion: str) -> Measures:
         measures = text_measures(prompt, completion, self.rarity)
         if self.relevance is not None:
-            fits = self.relevance(self.vectors(prompt), self.vectors(completion))
+            fits = self.relevance(self.vectors(plain(prompt)), self.vectors(completion))
             measures["relevance"] = -fits
         return measures
 
 
-def learn(natural: Sequence[Natural], embed: Embed | None) -> tuple[Learned, list[Learned]]:
+def learn(natural: Sequence[Pair], embed: Embed | None) -> tuple[Learned, list[Learned]]:
     """Learned from all texts; and for each half of the prompts, from the other half."""
-    vectors = Remembered(embed) if embed else None
     parts = [[text for text in natural if half_of(text[0]) != half] for half in (0, 1)]
+    prompts = min(len({plain(prompt) for prompt, _ in part}) for part in parts)
+    vectors = Remembered(embed) if embed and prompts > STRANGERS else None
     whole, *halves = (learned_from(part, vectors) for part in (natural, *parts))
     return whole, halves
 
 
-def learned_from(natural: Sequence[Natural], vectors: Remembered | None) -> Learned:
+def learned_from(natural: Sequence[Pair], vectors: Remembered | None) -> Learned:
     rarity = Rarity.of(completion for _, completion in natural)
-    if vectors is None or len({prompt for prompt, _ in natural}) <= STRANGERS:
+    if vectors is None:
         return Learned(rarity, None, lambda text: ())
-    rows = vectors.of([text for pair in natural for text in pair])
+    rows = vectors.of([text for prompt, said in natural for text in (plain(prompt), said)])
     relevance = fit_relevance(rows[0::2], rows[1::2])
     return Learned(rarity, relevance, vectors)
 
@@ -166,20 +169,37 @@ class Remembered:
 def guards_of(
     model: RewardModel,
     natural: Sequence[Pair],
-    degenerate: Sequence[Pair] = (),
+    degenerate: Sequence[Pair] | None = None,
     *,
     false_alarm_rate: float = FALSE_ALARM_RATE,
-) -> tuple[dict[str, JsonValue], Guard]:
+) -> tuple[dict[str, JsonValue], Guard] | None:
     """Guards fitted to texts by a model's own encoder: for its card, and to be asked.
 
-    At most `MAX_TEXTS` natural ones are used, drawn by a hash of the prompt.
+    At most `MAX_TEXTS` natural ones are used, drawn by a hash of the prompt. The degenerate
+    ones are, unless given, every attack of attacks.py on some of the prompts. None where there
+    are too few texts.
     """
-    drawn = sorted(natural, key=lambda text: hash_of(plain(text[0])))[:MAX_TEXTS]
+    if len(natural) < MIN_TEXTS:
+        return None
+    drawn = sorted(natural, key=lambda text: hash_of(text[0]))[:MAX_TEXTS]
+    if degenerate is None:
+        degenerate = attacked(drawn, ATTACKS)
     read = partial(embed, model=model)
     card = fit_guards(drawn, degenerate, embed=read, false_alarm_rate=false_alarm_rate)
     guards = Guards.from_card(card)
     assert guards is not None
-    return card, partial(raised, guards, read)
+    return card, lambda texts: [bool(flags) for flags in raised(guards, read, texts)]
+
+
+def attacked(natural: Sequence[Pair], attacks: Sequence[Attack], seed: int = 0) -> list[Pair]:
+    """Attacks of each kind on some of the prompts."""
+    chance = random.Random(seed)
+    pairs = []
+    for prompt, answer in natural[:: max(len(natural) // ATTACKED, 1)][:ATTACKED]:
+        _, other = chance.choice(natural)
+        target = Target(asked(prompt), answer, other, chance)
+        pairs += [(prompt, attack.text(target)) for attack in attacks]
+    return pairs
 
 
 def raised(guards: Guards, read: Embed, texts: Sequence[Pair]) -> list[list[GuardName]]:
@@ -196,12 +216,12 @@ def raised(guards: Guards, read: Embed, texts: Sequence[Pair]) -> list[list[Guar
     return [guards.flags(each) for each in measures]
 
 
-def half_of(prompt: str) -> int:
+def half_of(prompt: Prompt) -> int:
     return hash_of(prompt)[0] % 2
 
 
-def hash_of(prompt: str) -> bytes:
-    return hashlib.blake2b(prompt.encode(errors="replace")).digest()
+def hash_of(prompt: Prompt) -> bytes:
+    return hashlib.blake2b(plain(prompt).encode(errors="replace")).digest()
 
 
 # --- thresholds -------------------------------------------------------------------------

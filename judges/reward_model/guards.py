@@ -56,7 +56,7 @@ than a rejection does."""
 
 Measures = dict[GuardName, float]
 Vector = Sequence[float]
-Embed = Callable[[Sequence[str]], list[Vector]]
+Embed = Callable[[Sequence[str]], Sequence[Vector]]
 """Embeddings of texts, each of length 1."""
 
 
@@ -122,7 +122,7 @@ class Guards(BaseModel):
 
     def measure(self, prompt: Prompt, completion: str) -> Measures:
         """Everything but relevance, which takes the model."""
-        return text_measures(plain(prompt), completion, self.table)
+        return text_measures(prompt, completion, self.table)
 
     def with_relevance(self, measures: Measures, prompt: Vector, completion: Vector) -> Measures:
         """`measures` and that of the relevance guard, from the embeddings of both texts."""
@@ -138,14 +138,14 @@ class Guards(BaseModel):
         ]
 
 
-def text_measures(prompt: str, completion: str, rarity: Rarity) -> Measures:
+def text_measures(prompt: Prompt, completion: str, rarity: Rarity) -> Measures:
     return {
         "short": shortness(completion),
         "repetition": repetition(completion),
         "symbols": symbols(completion),
         "skeleton": hollowness(completion),
-        "echo": echo(prompt, completion),
-        "injection": injections(prompt, completion),
+        "echo": echo(asked(prompt), completion),
+        "injection": injections(plain(prompt), completion),
         "distance": rarity(completion),
     }
 
@@ -155,3 +155,10 @@ def plain(prompt: Prompt) -> str:
     if prompt is None or isinstance(prompt, str):
         return prompt or ""
     return "\n\n".join(message.text for message in prompt)
+
+
+def asked(prompt: Prompt) -> str:
+    """The last of what the policy was asked."""
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    return prompt[-1].text if prompt else ""

@@ -79,15 +79,24 @@ def hollowness(completion: str) -> float:
     return hollow / len(lines) if lines else 0.0
 
 
-def echo(prompt: str, completion: str) -> float:
-    """The share of the completion's words that lie in trigrams of the prompt."""
-    said = set(trigrams(prompt.lower().split()))
-    words = completion.lower().split()
-    copied: set[int] = set()
+def echo(asked: str, completion: str) -> float:
+    """How much of the completion is what was asked, times how much of that it repeats.
+
+    Shares of words that lie in common trigrams: a short answer in the question's words is no
+    echo, and neither is a long one that quotes the question.
+    """
+    theirs, ours = asked.lower().split(), completion.lower().split()
+    common = set(trigrams(theirs)) & set(trigrams(ours))
+    return covered(ours, common) * covered(theirs, common)
+
+
+def covered(words: Sequence[str], grams: set[tuple[str, ...]]) -> float:
+    """The share of the words that lie in one of these trigrams."""
+    inside: set[int] = set()
     for position, gram in enumerate(trigrams(words)):
-        if gram in said:
-            copied.update(range(position, position + WORD_GRAM))
-    return len(copied) / len(words) if words else 0.0
+        if gram in grams:
+            inside.update(range(position, position + WORD_GRAM))
+    return len(inside) / len(words) if words else 0.0
 
 
 def trigrams(words: Sequence[str]) -> list[tuple[str, ...]]:

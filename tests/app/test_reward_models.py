@@ -264,9 +264,9 @@ def test_files_are_scored_without_a_server(folder: Path, tmp_path: Path) -> None
     config, samples = tmp_path / "assay.toml", tmp_path / "samples.jsonl"
     config.write_text(f'[reward_models.taste]\npath = "{folder}"\n')
     samples.write_text(json.dumps({"prompt": PROMPT, "completion": "red"}) + "\n")
+    command = ["-m", "app.cli", "score", str(samples), "--scorer", "reward_model"]
     result = subprocess.run(
-        [sys.executable, "-m", "app.cli", "score", str(samples), "--scorer", "reward_model"]
-        + ["--config", str(config)],
+        [sys.executable, *command, "--config", str(config)],
         capture_output=True,
         text=True,
         check=True,
