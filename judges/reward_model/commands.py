@@ -49,7 +49,7 @@ def train(
     ] = "trim_prompt",
     max_updates: Annotated[int, typer.Option(help="Never more updates than these.")] = 300,
     epochs: Annotated[
-        float | None, typer.Option(help="Passes over the data. Default: 3, and 10 for scratch.")
+        float | None, typer.Option(help="Passes over the data. Default: 3, and 20 for scratch.")
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Default: 5e-5, and 1e-3 for scratch.")

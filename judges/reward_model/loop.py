@@ -92,6 +92,8 @@ class Run:
             TrainingFailed: the loss became NaN, or the checkpoint is another run's.
         """
         self._resume()
+        if self.validation and not self.progress.update:
+            self.progress.best_loss = self._validation_loss()
         batches = self._batches()
         while self.progress.update < self.updates and not self._is_over():
             self._update(next(batches))
@@ -181,11 +183,12 @@ class Run:
         return done % self.options.evaluate_every == 0 or done == self.updates
 
     @torch.no_grad()
+    def _validation_loss(self) -> float:
+        return self._mean_loss(self.validation, self.weight, learn=False)
+
     def _look(self) -> None:
         progress = self.progress
-        loss = math.nan
-        if self.validation:
-            loss = self._mean_loss(self.validation, self.weight, learn=False)
+        loss = self._validation_loss() if self.validation else math.nan
         learned = sum(progress.losses) / len(progress.losses)
         progress.looks.append((progress.update, learned, loss))
         progress.losses.clear()

@@ -10,7 +10,13 @@ from judges.reward_model.render import Truncation
 
 Trained = Literal["head", "all"]
 
-SCRATCH_RECIPE = {"train": "all", "learning_rate": 1e-3, "epochs": 10.0}
+SCRATCH_RECIPE = {
+    "train": "all",
+    "learning_rate": 1e-3,
+    "epochs": 20.0,
+    "batch_pairs": 64,
+    "patience": 8,
+}
 """Other defaults where there is nothing yet to be kept."""
 
 
@@ -35,7 +41,7 @@ class Options(BaseModel):
     )
     epochs: float = Field(3.0, gt=0, description="Passes over the data, if fewer updates.")
     batch_pairs: int = Field(32, ge=1, description="Pairs of one update.")
-    micro_batch_tokens: int = Field(4_096, ge=8, description="Tokens in memory at a time.")
+    micro_batch_tokens: int = Field(2_048, ge=8, description="Tokens in memory at a time.")
     learning_rate: float = Field(5e-5, gt=0)
     head_learning_rate: float = Field(1e-3, gt=0, description="Of the last layer.")
     weight_decay: float = Field(0.01, ge=0)

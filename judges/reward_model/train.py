@@ -2,8 +2,10 @@
 
 Departures from the usual trainers: dropout is off, since both texts of a pair must be judged
 by the same network; a base's word embeddings stay fixed, since a few thousand pairs touch few
-of them; what early stopping looks at is neither trained on nor reported on; and completions
-that are too long are left out and counted, never cut.
+of them; what early stopping looks at is neither trained on nor reported on; completions that
+are too long are left out and counted, never cut; and before every layer is trained, the head
+alone is, so that the first updates do not tear up the base for a random head (Kumar et al.
+2022, arXiv 2202.10054).
 """
 
 from __future__ import annotations
@@ -50,12 +52,18 @@ def train(
         TrainingFailed: see `Run.go`.
     """
     network.eval()  # no dropout
-    if options.train == "head":
+    if options.base == SCRATCH:
+        torch.manual_seed(options.seed)
+        outputs = torch.randn(options.heads, last_layer(network)[1].in_features) * HEAD_INIT_STD
+        set_head(network, linear(outputs, torch.zeros(options.heads)))
+    else:
         if features is None:
             features = features_of(network, texts, options.micro_batch_tokens)
-        head, progress = fit_head(features, pairs, validation, options, watch)
+        alone = options.train == "head"
+        head, progress = fit_head(features, pairs, validation, options, watch if alone else None)
         set_head(network, head)
-        return progress
+        if alone:
+            return progress
     return _train_all(network, texts, pairs, validation, options, checkpoint, watch)
 
 
@@ -71,10 +79,6 @@ def _train_all(
     checkpoint: Path | None,
     watch: Watch | None,
 ) -> Progress:
-    torch.manual_seed(options.seed)
-    _, last = last_layer(network)
-    weight = torch.randn(options.heads, last.in_features) * HEAD_INIT_STD
-    set_head(network, linear(weight, torch.zeros(options.heads)))
     lengths = [len(ids) for ids in texts.ids]
     longer = [max(pair) for pair in zip(lengths[0::2], lengths[1::2], strict=True)]
     rewards = _by_network(network, texts, options)
