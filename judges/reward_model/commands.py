@@ -87,6 +87,7 @@ def train(
     from pydantic import ValidationError
 
     from judges.reward_model.data import DataRefused
+    from judges.reward_model.guard_fitting import guards_of
     from judges.reward_model.loading_checks import ModelRefused
     from judges.reward_model.loop import TrainingFailed
     from judges.reward_model.options import Options
@@ -97,7 +98,13 @@ def train(
     try:
         options = Options.model_validate({k: v for k, v in given.items() if v is not None})
         report = train_model(
-            data, output, options, held_out=held_out, drop_faulty=drop_faulty, step=bar
+            data,
+            output,
+            options,
+            held_out=held_out,
+            drop_faulty=drop_faulty,
+            fit_guards=guards_of,
+            step=bar,
         )
     except ValidationError as error:
         raise refuse(first_fault("options", error)) from None

@@ -69,6 +69,9 @@ class ValueCache:
         self.size = 0
         self._values: OrderedDict[str, Values] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def get(self, key: str) -> Values | None:
         values = self._values.get(key)
         if values is not None:

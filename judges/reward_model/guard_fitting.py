@@ -49,8 +49,8 @@ PENALTY = 0.5
 STRANGERS = 5
 """Other prompts that each completion is paired with, to learn what does not belong."""
 
-MAX_TEXTS = 4_000
-"""Read by the encoder when guards are fitted: a minute or two on a CPU."""
+MAX_TEXTS = 2_000
+"""Read by the encoder when guards are fitted: a minute on a CPU."""
 
 RELEVANCE_SHARE = 0.5
 """Of the permitted false alarms, those that the relevance guard may raise. Relevant and
