@@ -6,12 +6,20 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "learning", "math", "code")
+ALL = (
+    "service",
+    "learning",
+    "math",
+    "code",
+    "reward_model_serving",
+    "reward_model_guards",
+    "over_optimisation",
+)
 SLOW = ("code_soak",)
 """Only run when named."""
-NEED_DATA = frozenset({"math"})
+NEED_DATA = frozenset({"math", "reward_model_guards"})
 """Measured on public data sets that are not part of the project."""
-TAKE_DATA = frozenset({"math", "code"})
+TAKE_DATA = frozenset({"math", "code", "reward_model_guards"})
 """With such data, these measure more."""
 
 

@@ -19,6 +19,7 @@ data instead of normalising it away.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -43,6 +44,9 @@ NEIGHBOURHOOD = 0.4
 of the best one."""
 
 SMALLEST_ERROR = 1e-9
+
+NEGLIGIBLE = 1e-15
+"""A chance below which a candidate is never the best."""
 
 Point = tuple[float, float, float]
 """Distance d, gold, and the weight of that observation."""
@@ -218,11 +222,16 @@ def best_of_n(prompts: Sequence[Candidates], ns: Iterable[int]) -> list[Observat
     observations = []
     for step, n in enumerate(ns):
         weights = chances_to_be_best(size, n)
-        gold = [math.fsum(map(mul, weights, each)) for each in golds]
-        proxy = fmean(math.fsum(map(mul, weights, each)) for each in proxies)
-        length = fmean(math.fsum(map(mul, weights, each)) for each in lengths) if lengths else None
+        start = bisect_left(weights, NEGLIGIBLE)  # they rise
+        gold, proxy, length = (
+            [math.fsum(map(mul, weights[start:], each[start:])) for each in ranked]
+            for ranked in (golds, proxies, lengths)
+        )
         kl = best_of_n_kl(n)
-        observations.append(Observation.of(step, kl, [proxy], gold, length=length, by_prompt=gold))
+        mean_length = fmean(length) if length else None
+        observations.append(
+            Observation.of(step, kl, proxy, gold, length=mean_length, by_prompt=gold)
+        )
     return observations
 
 
