@@ -15,6 +15,7 @@ from app.log import RequestContext
 from app.metrics import Metrics
 from app.model_lane import ModelLane
 from app.routes.discovery import discovery_router, health_router
+from app.routes.monitors import monitors_router
 from app.routes.reward_models import reward_models_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(score_router(settings, registry, scheduler), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(reward_models_router(models), dependencies=guarded)
+    app.include_router(monitors_router(), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)

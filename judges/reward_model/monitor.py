@@ -127,7 +127,7 @@ class Verdict:
 
 
 class Monitor:
-    """Watches one run. Observations come in any order of KL, as training goes to and fro."""
+    """Watches one run. The KL may go to and fro from one observation to the next."""
 
     def __init__(self, regime: Regime = "training") -> None:
         self.regime: Regime = regime
@@ -136,7 +136,20 @@ class Monitor:
         self._alarmed: Observation | None = None
 
     def add(self, observation: Observation) -> Verdict:
-        """Takes one more look into account. An alarm once raised stays."""
+        """Takes one more look into account. An alarm once raised stays, unless the run is
+        resumed from before it: a step that was seen already takes all since back."""
+        if self.observations and observation.step <= self.observations[-1].step:
+            self._rewind(observation.step)
+        self._note(observation)
+        return self.verdict()
+
+    def _rewind(self, step: int) -> None:
+        earlier = [each for each in self.observations if each.step < step]
+        self.observations, self._falls, self._alarmed = [], 0, None
+        for each in earlier:
+            self._note(each)
+
+    def _note(self, observation: Observation) -> None:
         self.observations.append(observation)
         best = self._best
         fallen = (
@@ -148,7 +161,6 @@ class Monitor:
         self._falls = self._falls + 1 if fallen else 0
         if self._falls >= PATIENCE and self._alarmed is None:
             self._alarmed = observation
-        return self.verdict()
 
     @property
     def _best(self) -> Observation:

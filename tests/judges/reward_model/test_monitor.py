@@ -94,6 +94,15 @@ def test_an_alarm_stays() -> None:
     assert after(*RISE, look(4, 0.3), look(5, 0.2), look(6, 0.9)).alarm
 
 
+def test_a_run_resumed_from_before_the_alarm_starts_there() -> None:
+    monitor = Monitor()
+    for each in [*RISE, look(4, 0.3), look(5, 0.2)]:
+        assert monitor.add(each) == monitor.verdict()
+    assert monitor.verdict().alarm
+    assert not monitor.add(look(4, 0.7)).alarm
+    assert [each.step for each in monitor.observations] == [0, 1, 2, 3, 4]
+
+
 def test_falls_of_the_same_prompts_are_compared_prompt_by_prompt() -> None:
     """Prompts differ widely; that all of them fell a little is certain all the same."""
 
