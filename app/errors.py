@@ -100,19 +100,11 @@ class KeyReused(Refused):
     row = Row(422, "idempotency_key_reused", "The Idempotency-Key belongs to another request")
 
 
-class UnknownRun(LookupError):
-    """Nothing was reported of this run."""
-
-    def __init__(self, run: str) -> None:
-        super().__init__(f"no step of a run {shown(run)!r} was reported")
-
-
 TABLE: dict[type[Exception], Row] = {
     UnknownScorer: Row(404, "unknown_scorer", "No such scorer"),
     SpecError: Row(422, "invalid_request", "The request is not valid"),
     RequestValidationError: Row(422, "invalid_request", "The request is not valid"),
     UnknownModel: Row(404, "unknown_reward_model", "No such reward model"),
-    UnknownRun: Row(404, "unknown_run", "No such run"),
     ReloadRefused: Row(409, "model_refused", "The reward model cannot be served"),
     QueueFull: Row(429, "queue_full", "Too much work is waiting", retryable=True),
     Draining: Row(503, "draining", "The service is shutting down", retryable=True),

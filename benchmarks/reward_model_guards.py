@@ -45,13 +45,13 @@ def main(data: Path) -> None:
     parts = cut(pairs, None, options, drop_faulty=True)
     natural = [text for pair in parts.trained for text in pair.texts][:MAX_TEXTS]
     vectors = Remembered(partial(embed, model=model)).of
-    rewards: dict[Any, float | None] = {}
+    rewards: dict[str, float | None] = {}
 
     def score(texts: Sequence[Any]) -> list[float | None]:
-        new = [text for text in dict.fromkeys(texts) if text not in rewards]
-        found = score_texts(model.network, model.tokenizer, options, new)
+        new = {repr(text): text for text in texts if repr(text) not in rewards}
+        found = score_texts(model.network, model.tokenizer, options, list(new.values()))
         rewards.update(zip(new, found, strict=True))
-        return [rewards[text] for text in texts]
+        return [rewards[repr(text)] for text in texts]
 
     def guard_of(attacks: Sequence[Attack]) -> Callable[[Sequence[Any]], list[bool]]:
         card = fit_guards(natural, attacked(natural, attacks), embed=vectors)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import PROBLEMS, UnknownRun
+from app.errors import PROBLEMS
 from app.strict_json import StrictRoute
 from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
 from verifiers.base import Name
@@ -20,24 +20,25 @@ MAX_REWARDS = 65_536
 MAX_STEPS = 10_000
 """Observations of one run: a law is fitted to all of them each time."""
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Rewards and divergences beyond this are mistakes, and squares of them no numbers."""
 
 
 class Report(BaseModel):
     """One step of a run: rewards by the proxy, and by gold on a sample of the completions."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    step: int = Field(ge=0, description="Rising. One seen before takes back all since.")
-    kl: Finite = Field(description="From the policy at the start, in nats.")
-    proxy: list[Finite] = Field(min_length=1, max_length=MAX_REWARDS)
-    gold: list[Finite] = Field(
+    step: int = Field(ge=0, le=10**12, description="Rising. One seen before takes back all since.")
+    kl: Number = Field(description="From the policy at the start, in nats.")
+    proxy: list[Number] = Field(min_length=1, max_length=MAX_REWARDS)
+    gold: list[Number] = Field(
         min_length=2,
         max_length=MAX_REWARDS,
         description="By an exact verifier or a held-out judge. Leave out what was not scored.",
     )
-    length: Finite | None = Field(None, ge=0, description="Mean, in any unit.")
-    flagged: Finite | None = Field(None, ge=0, le=1, description="Share that guards flagged.")
+    length: Number | None = Field(None, ge=0, description="Mean, in any unit.")
+    flagged: Number | None = Field(None, ge=0, le=1, description="Share that guards flagged.")
     regime: Regime = Field("training", description="Which law is fitted; that of the first report.")
 
 
@@ -47,6 +48,14 @@ class Watch(BaseModel):
     run: str
     observations: int
     verdict: Verdict
+
+
+class WatchList(BaseModel):
+    runs: list[Watch] = Field(description="The run that reported last comes last.")
+
+
+def watch(run: str, monitor: Monitor) -> Watch:
+    return Watch(run=run, observations=len(monitor.observations), verdict=monitor.verdict())
 
 
 def monitors_router() -> APIRouter:
@@ -68,15 +77,12 @@ def monitors_router() -> APIRouter:
         observation = Observation.of(
             body.step, body.kl, body.proxy, body.gold, length=body.length, flagged=body.flagged
         )
-        verdict = monitor.add(observation)
+        monitor.add(observation)
         del monitor.observations[:-MAX_STEPS]
-        return Watch(run=run, observations=len(monitor.observations), verdict=verdict)
+        return watch(run, monitor)
 
-    @router.get("/v1/monitors/{run}", responses=PROBLEMS, summary="The verdict on a run")
-    async def get(run: Name) -> Watch:
-        if run not in monitors:
-            raise UnknownRun(run)
-        monitor = monitors[run]
-        return Watch(run=run, observations=len(monitor.observations), verdict=monitor.verdict())
+    @router.get("/v1/monitors", responses=PROBLEMS, summary="The verdicts on all runs")
+    async def list_runs() -> WatchList:
+        return WatchList(runs=[watch(run, monitor) for run, monitor in monitors.items()])
 
     return router

@@ -45,6 +45,9 @@ of the best one."""
 
 SMALLEST_ERROR = 1e-9
 
+FARTHEST = 100.0
+"""A distance, sqrt(KL), that no policy reaches and makes sense."""
+
 NEGLIGIBLE = 1e-15
 """A chance below which a candidate is never the best."""
 
@@ -177,7 +180,11 @@ class Monitor:
             f"since step {best.step} the proxy rose from {best.proxy:.4g} to {last.proxy:.4g} "
             f"while gold fell from {best.gold:.4g} to {last.gold:.4g}"
         )
-        change = last.length / best.length if last.length and best.length else None
+        change = (
+            last.length / best.length
+            if last.length and best.length and best.length > 1e-6
+            else None
+        )
         return Verdict(True, reason, turnover(self.observations), fit, change, last.flagged)
 
 
@@ -289,11 +296,11 @@ def fitted(observations: Sequence[Observation], regime: Regime) -> Fit | None:
 
 
 def peak_kl(a: float, b: float, regime: Regime) -> float | None:
+    """Where the law has its peak; None where it has none within `FARTHEST`."""
     if b <= 0:
         return None
-    if regime == "best_of_n":
-        return (a / (2 * b)) ** 2 if a > 0 else 0.0
-    return math.exp(min(2 * (a / b - 1), 700.0))
+    d = max(a / b / 2, 0.0) if regime == "best_of_n" else math.exp(min(a / b - 1, FARTHEST))
+    return d * d if d < FARTHEST else None
 
 
 def points(observations: Iterable[Observation]) -> list[Point]:
