@@ -39,7 +39,7 @@ from judges.reward_model.loading_checks import (
 )
 from judges.reward_model.render import Truncation
 
-CARD = "assay.json"
+CARD, REPORT_JSON = "assay.json", "report.json"
 
 QUANTILES = 101
 """The reference set's 0th to 100th percentile."""
@@ -195,7 +195,13 @@ def digest_of(folder: Path) -> str:
     """The first 16 hexadecimal digits of a hash over every file that decides a score."""
     whole = hashlib.sha256()
     for path in sorted(folder.glob("*")):
-        if path.suffix in {".json", ".safetensors", ".jinja", ".txt", ".model"}:
+        if path.name != REPORT_JSON and path.suffix in {
+            ".json",
+            ".safetensors",
+            ".jinja",
+            ".txt",
+            ".model",
+        }:
             with path.open("rb") as file:
                 part = hashlib.file_digest(file, "sha256").hexdigest()
             whole.update(f"{path.name} {part}\n".encode())
