@@ -6,12 +6,12 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "learning", "math", "code")
+ALL = ("service", "learning", "math", "code", "reward_model_training")
 SLOW = ("code_soak",)
 """Only run when named."""
 NEED_DATA = frozenset({"math"})
 """Measured on public data sets that are not part of the project."""
-TAKE_DATA = frozenset({"math", "code"})
+TAKE_DATA = frozenset({"math", "code", "reward_model_training"})
 """With such data, these measure more."""
 
 

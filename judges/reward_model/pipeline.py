@@ -94,7 +94,7 @@ def train_model(
     seconds = time.monotonic() - started
     rewards = work.rewards("measuring")
     model = RewardModel(network, tokenizer, work.card(rewards))
-    natural = [text for pair in work.held_out for text in pair.texts]
+    natural = [text for pair in work.known for text in pair.texts]
     fitted = fit_guards(model, natural) if fit_guards else None
     if fitted is not None:
         model.card = model.card.model_copy(update={"guards": fitted[0]})
