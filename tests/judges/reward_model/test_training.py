@@ -172,6 +172,21 @@ def test_a_base_without_a_padding_token_gets_one_of_its_own(tmp_path: Path) -> N
     assert network.get_input_embeddings().num_embeddings >= len(loaded)  # type: ignore[operator]
 
 
+def test_length_alone_is_what_it_was_before_balancing(tmp_path: Path) -> None:
+    """Else balancing would make the model look better beside it."""
+    lines = [
+        {"prompt": f"p{n}", "chosen": "good " * (1 + n % 3), "rejected": "bad " * (2 + n % 7)}
+        for n in range(120)
+    ]
+    data = preferences.write(tmp_path / "d.jsonl", lines)
+    options = BRIEFLY.model_copy(update={"length_balance": True})
+    plain = train_model(data, tmp_path / "plain", BRIEFLY)
+    balanced = train_model(data, tmp_path / "balanced", options)
+    assert balanced.pairs["train"] < plain.pairs["train"]
+    assert balanced.held_out.length_only == plain.held_out.length_only
+    assert not balanced.held_out.length_only_prefers_longer
+
+
 def test_guards_are_fitted_to_texts_that_the_report_does_not_measure_them_on(
     data: Path, tmp_path: Path
 ) -> None:
