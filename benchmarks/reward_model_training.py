@@ -53,10 +53,11 @@ def main(data: Path | None) -> None:
     rows = synthetic_rows()
     if data is not None:
         pairs = load_preferences(data / HARMLESS).pairs
+        whole = read(pairs, FROZEN)
         everywhere = range(FOLDS)
-        rows += tested_rows("frozen encoder", 0.60, frozen(pairs, FROZEN, everywhere), len(pairs))
+        rows += tested_rows("frozen encoder", 0.60, frozen(whole, FROZEN, everywhere), len(pairs))
         rows += tested_rows(
-            "every layer trained", 0.62, fine_tuned(pairs, FINE_TUNED, everywhere), len(pairs)
+            "every layer trained", 0.62, fine_tuned(whole, FINE_TUNED, everywhere), len(pairs)
         )
     write(
         "reward_model_training",
@@ -154,7 +155,7 @@ def folds_of(pairs: Sequence[Pair], only: Sequence[int]) -> Iterator[tuple[list[
 
 
 def part_of(texts: Texts, indices: Sequence[int]) -> Texts:
-    return Texts([texts.ids[2 * i + side] for i in indices for side in (0, 1)], texts.pad_id)
+    return Texts([texts.ids[row] for row in rows_of(indices)], texts.pad_id)
 
 
 def validation_of(pairs: Sequence[Pair], options: Options) -> list[int]:
@@ -163,55 +164,73 @@ def validation_of(pairs: Sequence[Pair], options: Options) -> list[int]:
     return [index for index, pair in enumerate(pairs) if id(pair) in chosen]
 
 
-def frozen(pairs: Sequence[Pair], options: Options, only: Sequence[int]) -> Tested:
+@dataclass(frozen=True)
+class Read:
+    """All pairs as the untrained encoder sees them."""
+
+    pairs: tuple[Pair, ...]
+    texts: Texts
+    features: torch.Tensor
+    """(2 * pairs, hidden)"""
+
+
+def read(pairs: Sequence[Pair], options: Options) -> Read:
     network, tokenizer = load_base(options.base, [], options.seed)
     kept, texts, _ = encode_pairs(pairs, tokenizer, options.max_length, options.truncation)
-    features = features_of(network, texts, options.micro_batch_tokens)
+    return Read(kept, texts, features_of(network, texts, options.micro_batch_tokens))
+
+
+def frozen(whole: Read, options: Options, only: Sequence[int]) -> Tested:
     tested = Tested()
-    for trained, held_out in folds_of(kept, only):
-        mine = [kept[i] for i in trained]
-        rows = [2 * i + side for i in trained for side in (0, 1)]
-        head, _ = fit_head(features[rows], mine, validation_of(mine, options), options)
+    for trained, held_out in folds_of(whole.pairs, only):
+        mine = [whole.pairs[i] for i in trained]
+        features = whole.features[rows_of(trained)]
+        head, _ = fit_head(features, mine, validation_of(mine, options), options)
         with torch.no_grad():
-            rewards = head(features).mean(1)
-        add(tested, kept, mine, held_out, (rewards[0::2] - rewards[1::2])[held_out].tolist())
+            rewards = head(whole.features[rows_of(held_out)]).mean(1)
+        add(tested, whole, trained, held_out, rewards)
     return tested
 
 
-def fine_tuned(pairs: Sequence[Pair], options: Options, only: Sequence[int]) -> Tested:
+def fine_tuned(whole: Read, options: Options, only: Sequence[int]) -> Tested:
     tested = Tested()
-    for fold in only:
-        network, tokenizer = load_base(options.base, [], options.seed)
-        kept, texts, _ = encode_pairs(pairs, tokenizer, options.max_length, options.truncation)
-        [(trained, held_out)] = folds_of(kept, [fold])
-        mine = [kept[i] for i in trained]
+    for trained, held_out in folds_of(whole.pairs, only):
+        network, _ = load_base(options.base, [], options.seed)
+        mine = [whole.pairs[i] for i in trained]
         started = time.process_time()
-        progress = train(
-            network, part_of(texts, trained), mine, validation_of(mine, options), options
+        train(
+            network,
+            part_of(whole.texts, trained),
+            mine,
+            validation_of(mine, options),
+            options,
+            features=whole.features[rows_of(trained)],
         )
-        rewards = scores_of(network, part_of(texts, held_out), options.micro_batch_tokens).mean(1)
-        differences = (rewards[0::2] - rewards[1::2]).tolist()
-        add(tested, kept, mine, held_out, differences)
-        now = accuracy([kept[i] for i in held_out], differences)
-        print(
-            f"fold {fold}: {shown(now)}, {progress.update} updates, best {progress.best_update}, "
-            f"{time.process_time() - started:.0f} s of CPU",
-            flush=True,
-        )
+        texts = part_of(whole.texts, held_out)
+        rewards = scores_of(network, texts, options.micro_batch_tokens).mean(1)
+        add(tested, whole, trained, held_out, rewards)
+        so_far = shown(accuracy(tested.pairs, tested.differences))
+        print(f"so far {so_far}, {time.process_time() - started:.0f} s of CPU", flush=True)
     return tested
+
+
+def rows_of(pairs: Sequence[int]) -> list[int]:
+    return [2 * index + side for index in pairs for side in (0, 1)]
 
 
 def add(
     tested: Tested,
-    pairs: Sequence[Pair],
-    trained: Sequence[Pair],
+    whole: Read,
+    trained: Sequence[int],
     held_out: Sequence[int],
-    differences: Sequence[float],
+    rewards: torch.Tensor,
 ) -> None:
-    mine = [pairs[i] for i in held_out]
+    """Adds a fold. rewards: of the held-out texts, (2 * pairs,)."""
+    mine = [whole.pairs[i] for i in held_out]
+    longer = longer_wins(whole.pairs[i] for i in trained)
     tested.pairs += mine
-    tested.differences += differences
-    tested.by_length += by_length(mine, longer=longer_wins(trained))
+    tested.differences += (rewards[0::2] - rewards[1::2]).tolist()
+    tested.by_length += by_length(mine, longer=longer)
 
 
 def shown(measured: Accuracy) -> str:
