@@ -11,6 +11,7 @@ ALL = (
     "learning",
     "math",
     "code",
+    "reward_model_training",
     "reward_model_serving",
     "reward_model_guards",
     "over_optimisation",
@@ -19,7 +20,7 @@ SLOW = ("code_soak",)
 """Only run when named."""
 NEED_DATA = frozenset({"math", "reward_model_guards"})
 """Measured on public data sets that are not part of the project."""
-TAKE_DATA = frozenset({"math", "code", "reward_model_guards"})
+TAKE_DATA = frozenset({"math", "code", "reward_model_training", "reward_model_guards"})
 """With such data, these measure more."""
 
 

@@ -39,6 +39,9 @@ def train(
         Path | None, typer.Option(help="Pairs to report on. Default: a share of --data.")
     ] = None,
     held_out_share: Annotated[float, typer.Option(help="Of the prompts of --data.")] = 0.2,
+    validation_share: Annotated[
+        float, typer.Option(help="Of the other prompts, to decide when to stop; 0 trains on all.")
+    ] = 0.1,
     length_balance: Annotated[
         bool, typer.Option("--length-balance", help="As many pairs won by the longer as lost.")
     ] = False,
@@ -70,6 +73,7 @@ def train(
         "base": base,
         "train": layers,
         "held_out": held_out_share,
+        "validation": validation_share,
         "length_balance": length_balance,
         "heads": heads,
         "max_length": max_length,

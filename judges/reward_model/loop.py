@@ -75,7 +75,9 @@ class Run:
         apart = set(self.validation)
         self.trained = [index for index in range(len(self.pairs)) if index not in apart]
         if not self.trained:
-            raise TrainingFailed("no pairs are left to train on; lower held_out or validation")
+            raise TrainingFailed(
+                "no pairs are left to train on; lower --held-out-share or --validation-share"
+            )
         self.margin = torch.tensor([[pair.margin] for pair in self.pairs])
         self.weight = torch.tensor([[pair.weight] for pair in self.pairs])
         self.drawn = self.weight * bootstrap_counts(self.pairs, self.options)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -39,7 +40,7 @@ from judges.reward_model.loading_checks import (
 )
 from judges.reward_model.render import Truncation
 
-CARD = "assay.json"
+CARD, REPORT_JSON = "assay.json", "report.json"
 
 QUANTILES = 101
 """The reference set's 0th to 100th percentile."""
@@ -168,8 +169,20 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def save(model: RewardModel, folder: Path) -> RewardModel:
-    """Writes the folder. Returns the model with the digest of what was written."""
+    """Writes the folder. Returns the model with the digest of what was written.
+
+    Files are replaced one by one when all are complete, the card last: a service that watches
+    it finds a whole model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as staging:
+        _write(model, Path(staging))
+        for path in sorted(Path(staging).iterdir(), key=lambda path: path.name == CARD):
+            path.replace(folder / path.name)
+    return RewardModel(model.network, model.tokenizer, model.card, digest_of(folder))
+
+
+def _write(model: RewardModel, folder: Path) -> None:
     _, members = last_layer(model.network)
     weight, bias = members.weight.detach(), members.bias
     mean = linear(weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, True))
@@ -184,7 +197,6 @@ def save(model: RewardModel, folder: Path) -> RewardModel:
         heads["bias"] = bias.detach().contiguous()
     save_file(heads, folder / HEADS)
     save_card(model.card, folder)
-    return RewardModel(model.network, model.tokenizer, model.card, digest_of(folder))
 
 
 def save_card(card: Card, folder: Path) -> None:
@@ -195,7 +207,13 @@ def digest_of(folder: Path) -> str:
     """The first 16 hexadecimal digits of a hash over every file that decides a score."""
     whole = hashlib.sha256()
     for path in sorted(folder.glob("*")):
-        if path.suffix in {".json", ".safetensors", ".jinja", ".txt", ".model"}:
+        if path.name != REPORT_JSON and path.suffix in {
+            ".json",
+            ".safetensors",
+            ".jinja",
+            ".txt",
+            ".model",
+        }:
             with path.open("rb") as file:
                 part = hashlib.file_digest(file, "sha256").hexdigest()
             whole.update(f"{path.name} {part}\n".encode())

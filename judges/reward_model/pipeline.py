@@ -32,7 +32,15 @@ from judges.reward_model.data import (
 from judges.reward_model.learning_curve import learning_curve
 from judges.reward_model.loop import Progress, update_count
 from judges.reward_model.metrics import longer_wins
-from judges.reward_model.model import Card, DataFile, Reference, RewardModel, longest_text, save
+from judges.reward_model.model import (
+    Card,
+    DataFile,
+    Reference,
+    RewardModel,
+    last_layer,
+    longest_text,
+    save,
+)
 from judges.reward_model.options import Options
 from judges.reward_model.render import Prompt, TextTooLong, encode
 from judges.reward_model.report import Course, Report, measure, versions, write
@@ -64,6 +72,8 @@ class Parts:
     validation: tuple[Pair, ...]
     held_out: tuple[Pair, ...]
     dropped: Counter[str]
+    prefers_longer: bool
+    """What length alone would have learned, before any balancing."""
 
 
 def train_model(
@@ -83,9 +93,9 @@ def train_model(
     """
     started = time.monotonic()
     parts = cut(data, held_out, options, drop_faulty=drop_faulty)
-    everything = [*parts.trained, *parts.validation, *parts.held_out]
-    spoken = (text for pair in everything for text in spoken_in(pair))
+    spoken = (text for pair in parts.trained for text in spoken_in(pair))
     network, tokenizer = load_base(options.base, spoken, options.seed)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     options = options.model_copy(
         update={"max_length": min(options.max_length, longest_text(network, tokenizer))}
     )
@@ -99,6 +109,7 @@ def train_model(
     if fitted is not None:
         model.card = model.card.model_copy(update={"guards": fitted[0]})
     model = save(model, output)
+    work.checkpoint.unlink(missing_ok=True)
     report = work.report(model, progress, seconds, rewards, fitted[1] if fitted else None)
     write(report, output)
     return report
@@ -115,6 +126,7 @@ def cut(data: Path, held_out: Path | None, options: Options, *, drop_faulty: boo
         known, tested = first.pairs, files[1].pairs
         refuse_shared_prompts(known, tested)
     trained, validation = split(known, options.validation, options.seed + 1)
+    prefers_longer = longer_wins(trained)
     dropped = sum((file.dropped for file in files), Counter[str]())
     if options.length_balance:
         balanced = length_balanced(trained, options.seed)
@@ -127,7 +139,7 @@ def cut(data: Path, held_out: Path | None, options: Options, *, drop_faulty: boo
                 f"{len({pair.group for pair in first.pairs})} prompts; bring more prompts, "
                 "or change --held-out-share"
             )
-    return Parts(tuple(files), trained, validation, tested, dropped)
+    return Parts(tuple(files), trained, validation, tested, dropped, prefers_longer)
 
 
 def spoken_in(pair: Pair) -> list[str]:
@@ -151,6 +163,7 @@ class Workshop:
     ) -> None:
         self.network, self.tokenizer, self.options = network, tokenizer, options
         self.parts, self.folder, self.step = parts, folder, step
+        self.checkpoint = folder / "checkpoint.pt"
         self.left_out = parts.dropped.copy()
         self.trained, trained = self._encoded(parts.trained)
         self.validation, validation = self._encoded(parts.validation)
@@ -176,8 +189,10 @@ class Workshop:
     def _features(self) -> Tensor:
         """What the untrained base makes of every text: (texts, hidden). Kept on disk."""
         digest = hashlib.sha256(repr(self.texts).encode())
-        for name, values in self.network.base_model.state_dict().items():
-            digest.update(name.encode() + values.contiguous().view(torch.uint8).numpy().tobytes())
+        head, _ = last_layer(self.network)
+        for name, values in self.network.state_dict().items():
+            if not name.startswith(head + "."):
+                digest.update(name.encode() + bytes_of(values))
         path = self.folder / f"features-{digest.hexdigest()[:16]}.safetensors"
         if path.exists():
             return load_file(path)["features"]
@@ -197,7 +212,6 @@ class Workshop:
     def train(self) -> Progress:
         known = Texts(self.texts.ids[: self.count], self.texts.pad_id)
         validation = range(len(self.trained), len(self.known))
-        checkpoint = self.folder / "checkpoint.pt"
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.step("training", update_count(len(self.trained), self.options)) as done:
             return train(
@@ -207,7 +221,7 @@ class Workshop:
                 validation,
                 self.options,
                 features=None if self.features is None else self.features[: self.count],
-                checkpoint=checkpoint if self.options.train == "all" else None,
+                checkpoint=self.checkpoint if self.options.train == "all" else None,
                 watch=lambda update, most, loss: done(1),
             )
 
@@ -254,7 +268,7 @@ class Workshop:
             held_out=measure(
                 self.held_out,
                 rewards,
-                prefers_longer=longer_wins(self.trained),
+                prefers_longer=self.parts.prefers_longer,
                 seed=self.options.seed,
             ),
             curve=learning_curve(self, rewards),
@@ -266,6 +280,10 @@ class Workshop:
     def score(self, texts: Sequence[tuple[Prompt, str]]) -> list[float | None]:
         """The mean rewards of any texts; None where one is too long."""
         return score_texts(self.network, self.tokenizer, self.options, texts)
+
+
+def bytes_of(values: Tensor) -> bytes:
+    return values.cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def course_of(progress: Progress, most: int, seconds: float) -> Course:

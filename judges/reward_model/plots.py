@@ -30,9 +30,9 @@ def _calibration(axes: Any, report: Report) -> None:
 
 
 def _lengths(axes: Any, report: Report) -> None:
-    axes.set(title="Reward and length", xlabel="characters", ylabel="reward", xscale="symlog")
-    if points := report.held_out.lengths.points:
-        axes.scatter(*zip(*points, strict=True), s=6, alpha=0.5)
+    axes.set(title="Reward and length", xlabel="characters", ylabel="reward", xscale="log")
+    points = report.held_out.lengths.points
+    axes.scatter([max(c, 1) for c, _ in points], [r for _, r in points], s=6, alpha=0.5)
 
 
 def _curve(axes: Any, report: Report) -> None:

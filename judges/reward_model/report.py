@@ -17,8 +17,9 @@ from judges.reward_model import metrics
 from judges.reward_model.attacks import AttackResult
 from judges.reward_model.data import Pair
 from judges.reward_model.metrics import Accuracy, Calibration
+from judges.reward_model.model import REPORT_JSON
 
-REPORT_JSON, REPORT_MD, PLOTS = "report.json", "report.md", "report.png"
+REPORT_MD, PLOTS = "report.md", "report.png"
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "assay-server")
 
