@@ -106,26 +106,30 @@ class ServedModel:
     def _prepare_all(
         self, samples: Sequence[Sample], truncation: Truncation | None, relevance: bool
     ) -> list[Prepared | InvalidReference]:
+        truncation = truncation or self.model.card.truncation
         pairs = [(sample.prompt, sample.text) for sample in samples]
-        encoded = self._encode(pairs, truncation or self.model.card.truncation)
-        prepared = [self._prepare(*each) for each in zip(pairs, encoded, strict=True)]
+        prepared = [
+            self._too_long(pair[0], tokens, truncation)
+            if isinstance(tokens, TextTooLong)
+            else self._prepare(pair, tokens)
+            for pair, tokens in zip(pairs, self._encode(pairs, truncation), strict=True)
+        ]
         if relevance and self.guards and self.guards.relevance:
             self._tokenize_for_relevance(pairs, prepared)
         return prepared
 
-    def _prepare(
-        self, pair: tuple[Prompt, str], tokens: Encoded | TextTooLong
-    ) -> Prepared | InvalidReference:
-        """A completion that is too long is at fault itself, unless its prompt alone is."""
-        prompt, completion = pair
-        if isinstance(tokens, TextTooLong):
-            [alone] = self._encode([(prompt, "")], "reject")
-            trimmed = "the completion alone" in str(tokens)
-            if isinstance(alone, TextTooLong) and not trimmed:
-                return InvalidReference(f"prompt: {alone}")
-            return Prepared(None, note=str(tokens))
-        measures = self.guards.measure(prompt, completion) if self.guards else Measures()
+    def _prepare(self, pair: tuple[Prompt, str], tokens: Encoded) -> Prepared | InvalidReference:
+        measures = self.guards.measure(*pair) if self.guards else Measures()
         return Prepared(self._text("reward", tokens.ids), measures, trimmed=tokens.trimmed)
+
+    def _too_long(
+        self, prompt: Prompt, fault: TextTooLong, truncation: Truncation
+    ) -> Prepared | InvalidReference:
+        """A completion is at fault itself, unless its prompt alone is too long to be read."""
+        [alone] = self._encode([(prompt, "")], truncation)
+        if isinstance(alone, TextTooLong):
+            return InvalidReference(f"prompt: {alone}")
+        return Prepared(None, note=str(fault))
 
     def _encode(
         self, pairs: Sequence[tuple[Prompt, str]], truncation: Truncation

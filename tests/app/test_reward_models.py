@@ -19,8 +19,10 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from judges.reward_model import pool
+from judges.reward_model.guard_fitting import fit_guards
 from tests.app.conftest import eventually, in_process
 from tests.judges.reward_model.serving import model_folder
+from tests.judges.reward_model.test_guards import natural_texts
 
 PROMPT = "what is a good answer"
 
@@ -78,6 +80,19 @@ def test_the_models_are_described(service: TestClient) -> None:
     assert model["serving"]["reference_texts"] == 200
     [score] = post(service, "red")
     assert score["details"]["model_hash"] == model["serving"]["model_hash"]
+
+
+def test_guards_are_described_with_their_rates(tmp_path: Path) -> None:
+    guards = fit_guards(natural_texts(200), false_alarm_rate=0.05)
+    folder = model_folder(tmp_path, guards=guards, max_length=64)
+    with in_process(reward_models={"taste": {"path": str(folder)}}) as client:
+        described_guards = described(client)["serving"]["guards"]
+        [score] = post(client, "good " * 30)
+    assert described_guards["false_alarm_rate"] == 0.05
+    assert described_guards["texts"] == 200
+    assert described_guards["thresholds"] == guards["thresholds"]
+    assert sum(described_guards["alarms"].values()) <= 0.05
+    assert "repetition" in score["details"]["flags"]
 
 
 def test_the_scorer_is_listed_with_an_example_that_scores(service: TestClient) -> None:
