@@ -114,6 +114,8 @@ def train(
         raise refuse(first_fault("options", error)) from None
     except (DataRefused, ModelRefused, TrainingFailed) as error:
         raise refuse(str(error)) from None
+    except OSError as error:
+        raise refuse(f"cannot read or write: {error}") from None
     show(report)
     stderr.print(f"The model and its report are in {output}", highlight=False, soft_wrap=True)
 
@@ -134,9 +136,10 @@ def report(
     quieten()
     from judges.reward_model import report as reports
     from judges.reward_model.data import DataRefused
+    from judges.reward_model.evaluate import evaluate_model
     from judges.reward_model.loading_checks import ModelRefused
     from judges.reward_model.model import load
-    from judges.reward_model.pipeline import evaluate_model
+    from judges.reward_model.report_text import markdown
 
     try:
         if data is None:
@@ -148,7 +151,7 @@ def report(
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         reports.write(found, output)
-    print(reports.markdown(found))
+    print(markdown(found))
 
 
 def require_torch() -> None:
@@ -174,7 +177,7 @@ def refuse(message: str) -> typer.Exit:
 
 def show(found: Report) -> None:
     """The figures that matter most."""
-    from judges.reward_model.report import interval, percent
+    from judges.reward_model.report_text import interval, percent
 
     table = Table("held-out pairs", "count", "right", "95 % interval")
     held_out: Any = found.held_out

@@ -43,7 +43,9 @@ class Options(BaseModel):
     batch_pairs: int = Field(32, ge=1, description="Pairs of one update.")
     micro_batch_tokens: int = Field(2_048, ge=8, description="Tokens in memory at a time.")
     learning_rate: float = Field(5e-5, gt=0)
-    head_learning_rate: float = Field(1e-3, gt=0, description="Of the last layer.")
+    head_learning_rate: float = Field(
+        1e-3, gt=0, description="Of a head trained alone, or from scratch."
+    )
     weight_decay: float = Field(0.01, ge=0)
     head_weight_decay: float = Field(3.0, ge=0, description="Of a head trained alone.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the updates.")

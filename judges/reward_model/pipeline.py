@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,9 +41,9 @@ from judges.reward_model.model import (
     save,
 )
 from judges.reward_model.options import Options
-from judges.reward_model.render import Prompt, TextTooLong, encode
+from judges.reward_model.render import Prompt
 from judges.reward_model.report import Course, Report, measure, versions, write
-from judges.reward_model.texts import Texts, encode_pairs, features_of, scores_of
+from judges.reward_model.texts import Texts, encode_pairs, features_of, score_texts, scores_of
 from judges.reward_model.train import train
 
 WORK = "work"
@@ -183,7 +182,7 @@ class Workshop:
         kept, texts, counts = encode_pairs(
             pairs, self.tokenizer, options.max_length, options.truncation
         )
-        self.left_out += left_out(counts)
+        self.left_out += counts
         return kept, texts
 
     def _features(self) -> Tensor:
@@ -292,73 +291,3 @@ def course_of(progress: Progress, most: int, seconds: float) -> Course:
         for update, learned, seen in progress.looks
     ]
     return Course(progress.update, most, progress.best_update, seconds, looks)
-
-
-def score_texts(
-    network: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    options: Options,
-    texts: Sequence[tuple[Prompt, str]],
-) -> list[float | None]:
-    """The mean rewards of any texts; None where one is too long."""
-    encoded = encode(texts, tokenizer, options.max_length, options.truncation)
-    fitting = [one.ids for one in encoded if not isinstance(one, TextTooLong)]
-    if not fitting:
-        return [None] * len(texts)
-    packed = Texts(fitting, int(tokenizer.pad_token_id))
-    rewards = iter(scores_of(network, packed, options.micro_batch_tokens).mean(1).tolist())
-    return [None if isinstance(one, TextTooLong) else next(rewards) for one in encoded]
-
-
-def evaluate_model(model: RewardModel, data: Path, *, drop_faulty: bool = False) -> Report:
-    """Measures a trained model on other preference pairs, all of them held out.
-
-    Length alone is here told the better direction on these very pairs, which only flatters it.
-
-    Raises:
-        DataRefused: with a sentence that says what to do.
-    """
-    preferences = load_preferences(data, drop_faulty=drop_faulty)
-    card = model.card
-    options = Options(
-        base=card.base or "folder",
-        train="all",
-        max_length=card.max_length,
-        truncation=card.truncation,
-        heads=model.heads,
-    )
-    pairs, texts, counts = encode_pairs(
-        preferences.pairs, model.tokenizer, card.max_length, card.truncation
-    )
-    if not pairs:
-        raise DataRefused(f"no pair of {data.name} fits into the model's {card.max_length} tokens")
-    rewards = scores_of(model.network, texts, options.micro_batch_tokens)
-    score = partial(score_texts, model.network, model.tokenizer, options)
-    return Report(
-        model=model.digest,
-        options={"base": card.base, "max_length": card.max_length, "heads": model.heads},
-        files=[
-            DataFile(
-                name=preferences.name, sha256=preferences.sha256, pairs=len(preferences.pairs)
-            ).model_dump()
-        ],
-        pairs={"held out": len(pairs)},
-        prompts={"held out": len({pair.group for pair in pairs})},
-        left_out=dict(preferences.dropped + left_out(counts)),
-        course=None,
-        held_out=measure(pairs, rewards, prefers_longer=longer_wins(pairs)),
-        curve=None,
-        attacks=run_attacks(pairs, score),
-        false_alarms=None,
-        versions=versions(),
-    )
-
-
-def left_out(counts: Counter[str]) -> Counter[str]:
-    """In the report's words."""
-    return Counter(
-        {
-            "left out, completion too long": counts["too long"],
-            "prompt trimmed from the left": counts["prompt trimmed"],
-        }
-    )

@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from judges.reward_model.data import Pair
 from judges.reward_model.model import last_layer
-from judges.reward_model.render import TextTooLong, Truncation, encode
+from judges.reward_model.options import Options
+from judges.reward_model.render import Prompt, TextTooLong, Truncation, encode
 
 ENCODED_TOGETHER = 1_000
 """Pairs. A tokenizer's own records of a text take a hundred times the memory of its ids."""
@@ -47,9 +48,9 @@ def encode_pairs(
         )
         for pair, chosen, rejected in zip(some, encoded[0::2], encoded[1::2], strict=True):
             if isinstance(chosen, TextTooLong) or isinstance(rejected, TextTooLong):
-                counts["too long"] += 1
+                counts["left out, completion too long"] += 1
                 continue
-            counts["prompt trimmed"] += bool(chosen.trimmed or rejected.trimmed)
+            counts["prompt trimmed from the left"] += bool(chosen.trimmed or rejected.trimmed)
             kept.append(pair)
             ids += [array("i", chosen.ids), array("i", rejected.ids)]
     return tuple(kept), Texts(ids, int(tokenizer.pad_token_id)), counts
@@ -110,3 +111,19 @@ def features_of(
         return scores_of(network, texts, most_tokens, watch)
     finally:
         network.set_submodule(name, layer)
+
+
+def score_texts(
+    network: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    options: Options,
+    texts: Sequence[tuple[Prompt, str]],
+) -> list[float | None]:
+    """The mean rewards of any texts; None where one is too long."""
+    encoded = encode(texts, tokenizer, options.max_length, options.truncation)
+    fitting = [one.ids for one in encoded if not isinstance(one, TextTooLong)]
+    if not fitting:
+        return [None] * len(texts)
+    packed = Texts(fitting, int(tokenizer.pad_token_id))
+    rewards = iter(scores_of(network, packed, options.micro_batch_tokens).mean(1).tolist())
+    return [None if isinstance(one, TextTooLong) else next(rewards) for one in encoded]

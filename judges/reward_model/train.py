@@ -28,6 +28,12 @@ from judges.reward_model.texts import Texts, features_of, padded
 
 HEAD_INIT_STD = 0.02
 
+HEAD_EPOCHS = 3.0
+"""So many for the head alone, before every layer is trained."""
+
+HEAD_RATE = 10.0
+"""The learning rate of a head that was trained before, in terms of the other layers'."""
+
 
 def train(
     network: PreTrainedModel,
@@ -60,7 +66,8 @@ def train(
         if features is None:
             features = features_of(network, texts, options.micro_batch_tokens)
         alone = options.train == "head"
-        head, progress = fit_head(features, pairs, validation, options, watch if alone else None)
+        first = options if alone else options.model_copy(update={"epochs": HEAD_EPOCHS})
+        head, progress = fit_head(features, pairs, validation, first, watch if alone else None)
         set_head(network, head)
         if alone:
             return progress
@@ -104,15 +111,17 @@ def autocast(options: Options, device: torch.device) -> AbstractContextManager[A
 
 def _parameter_groups(network: PreTrainedModel, options: Options) -> list[dict[str, Any]]:
     network.requires_grad_(True)
+    head_rate = options.head_learning_rate
     if options.base != SCRATCH:
         network.get_input_embeddings().requires_grad_(False)
+        head_rate = HEAD_RATE * options.learning_rate
     head = list(last_layer(network)[1].parameters())
     of_head = {id(parameter) for parameter in head}
     trunk = [p for p in network.parameters() if p.requires_grad and id(p) not in of_head]
     decay = options.weight_decay
     return [
         {"params": trunk, "lr": options.learning_rate, "weight_decay": decay},
-        {"params": head, "lr": options.head_learning_rate, "weight_decay": decay},
+        {"params": head, "lr": head_rate, "weight_decay": decay},
     ]
 
 

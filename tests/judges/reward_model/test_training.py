@@ -17,12 +17,14 @@ from app.cli import app
 from judges.reward_model import report as reports
 from judges.reward_model.bases import load_base
 from judges.reward_model.data import DataRefused
+from judges.reward_model.evaluate import evaluate_model
 from judges.reward_model.loading_checks import ModelRefused
 from judges.reward_model.model import load
 from judges.reward_model.options import Options
-from judges.reward_model.pipeline import evaluate_model, score_texts, train_model
+from judges.reward_model.pipeline import train_model
 from judges.reward_model.render import encode
 from judges.reward_model.report import Report
+from judges.reward_model.texts import score_texts
 from tests.judges.reward_model import preferences, tiny
 
 OPTIONS = Options(
@@ -300,6 +302,17 @@ MISUSE: dict[str, tuple[list[object], str]] = {
         "train must be all",
     ),
 }
+
+
+def test_an_output_that_cannot_be_written_is_told_in_one_sentence(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused = run(
+        "train", "--data", data, "--output", tmp_path / "file", "--base", "scratch",
+    )  # fmt: skip
+    assert refused.exit_code == 2
+    assert "cannot read or write" in refused.output
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISUSE.values(), ids=MISUSE)
