@@ -38,7 +38,8 @@ def main(data: Path) -> None:
         raised,
     )
     from judges.reward_model.guards import Guards
-    from judges.reward_model.pipeline import cut, score_texts
+    from judges.reward_model.pipeline import cut
+    from judges.reward_model.texts import score_texts
 
     pairs = data / "preferences" / "hh_harmless_test.jsonl.gz"
     model, options = trained(pairs)
