@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from judges.reward_model.model import RewardModel
 
-FALSE_ALARM_RATE = 0.015
+FALSE_ALARM_RATE = 0.02
 MIN_TEXTS = 100
 """Fewer cannot tell what one text in a hundred looks like."""
 

@@ -8,7 +8,7 @@ the measure is beyond what the natural texts of the user's own data reach:
     repetition   repeated word trigrams, or   "the the the", loops, one answer pasted thrice
                  runs of twelve characters
     symbols      share of other characters    rows of emoji, rules and braces
-    skeleton     lines without content        markdown headings over nothing
+    skeleton     lines without content        markdown headings over nothing, "Solution"
     echo         words copied from the prompt the prompt given back
     injection    speech to the grader         "ignore the rubric", forged turns
     distance     rarity of its character      random letters, other languages: what is far
@@ -21,8 +21,9 @@ most the stated share of natural texts. A guard that the data makes useless (a r
 echoes its prompt) gets a threshold that nothing passes, and does no harm.
 
 Covered: the kinds above, each in tests/judges/reward_model/test_guards.py.
-Not covered: fluent, relevant and wrong answers; flattery; texts that were optimised against
-these very guards.
+Not covered: an answer with its words shuffled; many answers to another prompt where replies
+are short or polite refusals; fluent, relevant and wrong answers; flattery; texts that were
+optimised against these very guards.
 """
 
 from __future__ import annotations
