@@ -23,11 +23,13 @@ from rich.table import Table
 from app import log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
+from judges.reward_model.commands import app as reward_model
 from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault, run_here
 from verifiers.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 judge = typer.Typer(no_args_is_help=True, help="What judges are worth.")
+app.add_typer(reward_model, name="reward-model")
 app.add_typer(judge, name="judge")
 stderr = Console(stderr=True)
 
@@ -144,12 +146,13 @@ def scorers(
     config: ConfigOption = None,
 ) -> None:
     """List what there is to score with, or show one with its parameters and an example."""
-    from app.main import create_judges, create_registry
+    from app.hosting import Hosted
+    from app.main import create_registry
     from app.routes.discovery import describe, describe_preset
 
     try:
         settings = load_settings(config)
-        registry = create_registry(settings, run_here, create_judges(settings))
+        registry = create_registry(settings, run_here, Hosted.of(settings))
         if name is None:
             Console().print(scorers_table(registry))
         elif name in registry.presets:
@@ -250,12 +253,13 @@ async def score_all(
     samples: list[Sample], default: ScorerSpec | None, output: Path, config: Path | None
 ) -> Counter[tuple[str, str]]:
     """Scores `samples` in order into `output`. Counts (scorer, outcome) pairs."""
-    from app.main import create_judges, create_registry, create_scheduler
+    from app.hosting import Hosted
+    from app.main import create_registry, create_scheduler
 
     settings = load_settings(config)
-    judges = create_judges(settings)
-    scheduler = create_scheduler(settings, Metrics(), judges)
-    registry = create_registry(settings, scheduler.run, judges)
+    hosted = Hosted.of(settings)
+    scheduler = create_scheduler(settings, Metrics(), hosted)
+    registry = create_registry(settings, scheduler.run, hosted)
     chosen = [choose(registry, sample, default) for sample in samples]
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from app.log import request_id
 from app.scheduler import RETRY_AFTER_S, Draining, QueueFull
+from judges.reward_model.pool import ReloadRefused, UnknownModel
 from verifiers.base import SpecError
 from verifiers.registry import UnknownScorer
 
@@ -103,6 +104,8 @@ TABLE: dict[type[Exception], Row] = {
     UnknownScorer: Row(404, "unknown_scorer", "No such scorer"),
     SpecError: Row(422, "invalid_request", "The request is not valid"),
     RequestValidationError: Row(422, "invalid_request", "The request is not valid"),
+    UnknownModel: Row(404, "unknown_reward_model", "No such reward model"),
+    ReloadRefused: Row(409, "model_refused", "The reward model cannot be served"),
     QueueFull: Row(429, "queue_full", "Too much work is waiting", retryable=True),
     Draining: Row(503, "draining", "The service is shutting down", retryable=True),
     Exception: Row(500, "internal", "Something of ours broke", retryable=True),

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from app.main import create_judges, create_registry, create_scheduler
+from app.hosting import Hosted
+from app.main import create_registry, create_scheduler
 from app.metrics import Metrics
 from app.settings import load_settings
 from judges.rubric.calibrate import Line, Report, calibrate
@@ -25,11 +26,11 @@ async def calibrated(
 ) -> tuple[dict[str, Any], Report]:
     """The fitted spec and its report; see `judges.rubric.calibrate`."""
     settings = load_settings(config)
-    judges = create_judges(settings)
-    scheduler = create_scheduler(settings, Metrics(), judges)
-    registry = create_registry(settings, scheduler.run, judges)
+    hosted = Hosted.of(settings)
+    scheduler = create_scheduler(settings, Metrics(), hosted)
+    registry = create_registry(settings, scheduler.run, hosted)
     rubric = rubric_spec(spec, settings.presets)
-    if not (chosen := list(names) or sorted(judges)):
+    if not (chosen := list(names) or sorted(hosted.judges)):
         raise SpecError([(("judges",), "the settings name none")])
     await scheduler.start()
     try:

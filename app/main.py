@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 from fastapi import Depends, FastAPI
 
 from app import errors
 from app.cpu_lane import CpuLane
+from app.hosting import Hosted
 from app.idempotency import IdempotencyCache
 from app.keys import BEARER, key_check
 from app.llm_lane import LlmLane
 from app.log import RequestContext
 from app.metrics import Metrics
+from app.model_lane import ModelLane
 from app.protocols.gateway import Gateway
 from app.protocols.routers import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.groups import groups_router
+from app.routes.monitors import monitors_router
+from app.routes.reward_models import reward_models_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
 from app.schemas import Problem
 from app.settings import Settings
-from judges.llm.hosting import Judges
-from judges.rubric import Rubrics, RubricScorer
 from verifiers.base import Run
 from verifiers.registry import Registry
 
@@ -40,9 +40,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     metrics = Metrics()
-    judges = create_judges(settings)
-    scheduler = create_scheduler(settings, metrics, judges)
-    registry = create_registry(settings, scheduler.run, judges)
+    hosted = Hosted.of(settings)
+    scheduler = create_scheduler(settings, metrics, hosted)
+    registry = create_registry(settings, scheduler.run, hosted)
+    hosted.models.on_change = registry.forget
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +68,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         score_router(settings, registry, scheduler, answered),
         groups_router(settings, registry, scheduler, answered),
         discovery_router(registry),
-        *foreign_routers(Gateway(settings, registry, scheduler, judges)),
+        reward_models_router(hosted.models),
+        monitors_router(),
+        *foreign_routers(Gateway(settings, registry, scheduler, hosted.judges)),
     ):
         app.include_router(router, dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
@@ -76,22 +79,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def create_judges(settings: Settings) -> Judges:
-    return Judges(settings.judges, Path(settings.judge_store) if settings.judge_store else None)
-
-
-def create_registry(settings: Settings, run: Run, judges: Judges) -> Registry:
+def create_registry(settings: Settings, run: Run, hosted: Hosted) -> Registry:
     """The scorers, with what the service hosts for them.
 
     Raises:
-        SpecError: a preset of the settings does not build, or a rubric's file is none.
+        SpecError: a preset of the settings does not build.
     """
-    rubrics = Rubrics.load(Path(settings.rubrics)) if settings.rubrics else Rubrics()
-    hosted: dict[type, Any] = {Judges: judges, Rubrics: rubrics}
-    return Registry(settings.presets, run=run, more=(RubricScorer,), hosted=hosted)
+    more, lent = hosted.scorers(), hosted.by_type()
+    return Registry(settings.presets, run=run, more=more, hosted=lent)
 
 
-def create_scheduler(settings: Settings, metrics: Metrics, judges: Judges) -> Scheduler:
+def create_scheduler(settings: Settings, metrics: Metrics, hosted: Hosted) -> Scheduler:
     lanes = [
         InlineLane(settings.queue_samples),
         CpuLane(
@@ -105,10 +103,11 @@ def create_scheduler(settings: Settings, metrics: Metrics, judges: Judges) -> Sc
             capacity=settings.queue_samples,
             allow_degraded=settings.allow_degraded_sandbox,
         ),
-        LlmLane(judges, settings.queue_samples),
+        ModelLane(hosted.models, capacity=settings.queue_samples),
+        LlmLane(hosted.judges, settings.queue_samples),
     ]
     metrics.watch(lanes)
-    metrics.watch_judges(judges)
+    metrics.watch_judges(hosted.judges)
     return Scheduler(
         lanes, max_completion_bytes=settings.max_completion_bytes, on_finished=metrics.job
     )

@@ -22,11 +22,14 @@ from pydantic_settings import (
 )
 
 from judges.llm.settings import JudgeSettings
+from judges.reward_model.pool import RewardModelSettings
 from verifiers.base import ScorerSpec
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "ASSAY_"
+
+NAME = r"^[A-Za-z0-9_.-]+$"
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -108,7 +111,14 @@ class Settings(BaseSettings):
         description="Run programs though layers of the sandbox are missing. Every score says so.",
     )
 
-    judges: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], JudgeSettings] = Field(
+    reward_models: dict[Annotated[str, Field(pattern=NAME)], RewardModelSettings] = Field(
+        default_factory=dict, description="Reward models by a name of your own."
+    )
+    reward_model_cache_values: int = Field(
+        16_000_000, ge=0, description="Numbers of four bytes: rewards and embeddings remembered."
+    )
+
+    judges: dict[Annotated[str, Field(pattern=NAME)], JudgeSettings] = Field(
         default_factory=dict, description="LLM judges by a name of your own."
     )
     judge_store: str = Field(
@@ -121,7 +131,7 @@ class Settings(BaseSettings):
         "", description="Folder of rubrics (NAME.json, .toml, .txt) that specs may name."
     )
 
-    presets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ScorerSpec] = Field(
+    presets: dict[Annotated[str, Field(pattern=NAME)], ScorerSpec] = Field(
         default_factory=dict, description="Scorers by a name of your own."
     )
     protocols: Protocols = Field(Protocols(), description="Other systems' routes.")

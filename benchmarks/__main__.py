@@ -6,12 +6,25 @@ import argparse
 import importlib
 from pathlib import Path
 
-ALL = ("service", "groups", "protocols", "learning", "math", "code", "judges", "rubric")
+ALL = (
+    "service",
+    "groups",
+    "protocols",
+    "learning",
+    "math",
+    "code",
+    "reward_model_training",
+    "reward_model_serving",
+    "reward_model_guards",
+    "over_optimisation",
+    "judges",
+    "rubric",
+)
 SLOW = ("code_soak",)
 """Only run when named."""
-NEED_DATA = frozenset({"math"})
+NEED_DATA = frozenset({"math", "reward_model_guards"})
 """Measured on public data sets that are not part of the project."""
-TAKE_DATA = frozenset({"math", "code", "rubric"})
+TAKE_DATA = frozenset({"math", "code", "reward_model_training", "reward_model_guards", "rubric"})
 """With such data, these measure more."""
 
 

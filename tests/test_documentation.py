@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from app.main import create_judges, create_registry
+from app.hosting import Hosted
+from app.main import create_registry
 from app.settings import Settings
+from judges.reward_model.scorer import RewardModelScorer
 from verifiers.base import run_here
 
 ROOT = Path(__file__).parent.parent
@@ -17,8 +19,8 @@ def test_the_readme_lists_exactly_the_scorers_of_the_registry() -> None:
     section = README.partition("## Scorers")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
     settings = Settings(judge_store="")
-    registry = create_registry(settings, run_here, create_judges(settings))
-    assert sorted(listed) == sorted(registry.types)
+    registry = create_registry(settings, run_here, Hosted.of(settings))
+    assert sorted(listed) == sorted({*registry.types, RewardModelScorer.name})
     assert len(listed) == len(set(listed))
 
 

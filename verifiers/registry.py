@@ -117,6 +117,10 @@ class Registry:
     def names(self) -> list[str]:
         return sorted([*self.types, *self.presets])
 
+    def forget(self) -> None:
+        """Builds every scorer anew from now on: something that they rest on was replaced."""
+        self._built.clear()
+
     def build(self, spec: ScorerSpec) -> Scorer[Any]:
         """The scorer that `spec` describes.
 

@@ -1,0 +1,30 @@
+"""The `model` lane: reward models, whose texts wait in one queue and run in batches."""
+
+from __future__ import annotations
+
+from app.scheduler import Batch, Lane
+from judges.reward_model.pool import RewardModels
+from judges.reward_model.scorer import RewardModelScorer
+
+
+class ModelLane(Lane):
+    """Scores on the service's reward models. With none, which is no fault, it has no work."""
+
+    name = "model"
+
+    def __init__(self, models: RewardModels, *, capacity: int) -> None:
+        super().__init__(capacity)
+        self._models = models
+
+    async def start(self) -> None:
+        await self._models.start()
+
+    async def stop(self) -> None:
+        await self._models.stop()
+
+    def fault(self) -> str | None:
+        return "; ".join(self._models.faults()) or None
+
+    async def run(self, batch: Batch) -> None:
+        assert isinstance(batch.scorer, RewardModelScorer)
+        await batch.scorer.score_each(batch.samples, batch.settle)

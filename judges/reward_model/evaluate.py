@@ -1,0 +1,52 @@
+"""Measures a trained model on preference pairs that it was not trained on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from judges.reward_model.attacks import run_attacks
+from judges.reward_model.data import DataRefused, load_preferences
+from judges.reward_model.metrics import longer_wins
+from judges.reward_model.model import DataFile, RewardModel
+from judges.reward_model.options import Options
+from judges.reward_model.report import Report, measure, versions
+from judges.reward_model.texts import encode_pairs, score_texts, scores_of
+
+
+def evaluate_model(model: RewardModel, data: Path, *, drop_faulty: bool = False) -> Report:
+    """Measures a trained model on other preference pairs, all of them held out.
+
+    Length alone is here told the better direction on these very pairs, which only flatters it.
+
+    Raises:
+        DataRefused: with a sentence that says what to do.
+    """
+    preferences = load_preferences(data, drop_faulty=drop_faulty)
+    card = model.card
+    options = Options(max_length=card.max_length, truncation=card.truncation)
+    pairs, texts, counts = encode_pairs(
+        preferences.pairs, model.tokenizer, options.max_length, options.truncation
+    )
+    if not pairs:
+        raise DataRefused(f"no pair of {data.name} fits into the model's {card.max_length} tokens")
+    rewards = scores_of(model.network, texts, options.micro_batch_tokens)
+    score = partial(score_texts, model.network, model.tokenizer, options)
+    return Report(
+        model=model.digest,
+        options={"base": card.base, "max_length": card.max_length, "heads": model.heads},
+        files=[
+            DataFile(
+                name=preferences.name, sha256=preferences.sha256, pairs=len(preferences.pairs)
+            ).model_dump()
+        ],
+        pairs={"held out": len(pairs)},
+        prompts={"held out": len({pair.group for pair in pairs})},
+        left_out=dict(preferences.dropped + counts),
+        course=None,
+        held_out=measure(pairs, rewards, prefers_longer=longer_wins(pairs)),
+        curve=None,
+        attacks=run_attacks(pairs, score),
+        false_alarms=None,
+        versions=versions(),
+    )

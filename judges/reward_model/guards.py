@@ -1,0 +1,165 @@
+"""Guards against texts that reward models fall for and no reader would.
+
+A small reward model likes an empty markdown skeleton, or "thanks" a hundred times, better
+than most real answers. Each guard measures one thing in a text, and raises its flag where
+the measure is beyond what the natural texts of the user's own data reach:
+
+    short        letters and digits           empty and one-character answers
+    repetition   repeated word trigrams, or   "the the the", loops, one answer pasted thrice
+                 runs of twelve characters
+    symbols      share of other characters    rows of emoji, rules and braces
+    skeleton     lines without content        markdown headings over nothing, "Solution"
+    echo         words copied from the prompt the prompt given back
+    injection    speech to the grader         "ignore the rubric", forged turns
+    distance     rarity of its character      random letters, other languages: what is far
+                 trigrams in natural texts    from the training data
+    relevance    a classifier over the two    answers to another prompt, confident filler
+                 embeddings
+
+`fit_guards` (guard_fitting.py) chooses the thresholds so that all guards together flag at
+most the stated share of natural texts. A guard that the data makes useless (a rewriting task
+echoes its prompt) gets a threshold that nothing passes, and does no harm.
+
+Covered: the kinds above, each in tests/judges/reward_model/test_guards.py.
+Not covered: an answer with its words shuffled; many answers to another prompt where replies
+are short or polite refusals; fluent, relevant and wrong answers; flattery; texts that were
+optimised against these very guards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from judges.reward_model.render import Prompt
+from judges.reward_model.text_measures import (
+    Rarity,
+    echo,
+    hollowness,
+    injections,
+    repetition,
+    shortness,
+    symbols,
+)
+from verifiers.base import first_fault
+
+GuardName = Literal[
+    "short", "repetition", "symbols", "skeleton", "echo", "injection", "distance", "relevance"
+]
+Action = Literal["off", "flag", "cap", "reject"]
+
+DEFAULT_ACTION: Action = "cap"
+"""A cap ranks what is flagged below nearly all natural texts, and forgives a false alarm more
+than a rejection does."""
+
+Measures = dict[GuardName, float]
+Vector = Sequence[float]
+Embed = Callable[[Sequence[str]], Sequence[Vector]]
+"""Embeddings of texts, each of length 1."""
+
+
+class GuardsRefused(ValueError):
+    """A model's guards cannot be used."""
+
+
+class Relevance(BaseModel):
+    """Log-odds that a completion belongs to its prompt, from their embeddings p and c:
+    bias + product . (p * c) + difference . |p - c|."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    product: tuple[float, ...]
+    difference: tuple[float, ...]
+    bias: float
+
+    def __call__(self, prompt: Vector, completion: Vector) -> float:
+        pairs = zip(prompt, completion, self.product, self.difference, strict=True)
+        return self.bias + sum(a * b * u + abs(a - b) * v for a, b, u, v in pairs)
+
+
+class Guards(BaseModel):
+    """Fitted thresholds: the `guards` of a model's card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    false_alarm_rate: float = Field(gt=0, lt=1, description="Permitted, all guards together.")
+    texts: int = Field(description="Natural texts that they were fitted to.")
+    thresholds: dict[GuardName, float]
+    alarms: dict[GuardName, float] = Field(
+        description="The share of natural texts that each flagged when the thresholds were chosen."
+    )
+    rarity: str = Field(description="Of character trigrams; see `Rarity`.")
+    relevance: Relevance | None = None
+
+    @field_validator("rarity")
+    @classmethod
+    def _is_a_table(cls, value: str) -> str:
+        Rarity.loaded(value)
+        return value
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, JsonValue] | None) -> Self | None:
+        """The guards of a model's card; None where it has none.
+
+        Raises:
+            GuardsRefused: they are damaged.
+        """
+        if card is None:
+            return None
+        try:
+            return cls.model_validate(card)
+        except ValidationError as error:
+            raise GuardsRefused(
+                f"assay.json has unusable guards ({first_fault('guards', error)}); fit them again"
+            ) from None
+
+    @cached_property
+    def table(self) -> Rarity:
+        return Rarity.loaded(self.rarity)
+
+    def measure(self, prompt: Prompt, completion: str) -> Measures:
+        """Everything but relevance, which takes the model."""
+        return text_measures(prompt, completion, self.table)
+
+    def with_relevance(self, measures: Measures, prompt: Vector, completion: Vector) -> Measures:
+        """`measures` and that of the relevance guard, from the embeddings of both texts."""
+        assert self.relevance is not None
+        return {**measures, "relevance": -self.relevance(prompt, completion)}
+
+    def flags(self, measures: Measures) -> list[GuardName]:
+        """The guards whose measure is beyond its threshold."""
+        return [
+            name
+            for name, value in measures.items()
+            if name in self.thresholds and value > self.thresholds[name]
+        ]
+
+
+def text_measures(prompt: Prompt, completion: str, rarity: Rarity) -> Measures:
+    return {
+        "short": shortness(completion),
+        "repetition": repetition(completion),
+        "symbols": symbols(completion),
+        "skeleton": hollowness(completion),
+        "echo": echo(asked(prompt), completion),
+        "injection": injections(plain(prompt), completion),
+        "distance": rarity(completion),
+    }
+
+
+def plain(prompt: Prompt) -> str:
+    """What the policy was asked, as one text."""
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    return "\n\n".join(message.text for message in prompt)
+
+
+def asked(prompt: Prompt) -> str:
+    """The last of what the policy was asked."""
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    return prompt[-1].text if prompt else ""

@@ -1,0 +1,156 @@
+"""One version of a reward model as it serves: it never changes; a reload makes another.
+
+Whoever began with a version ends with it, so no request is scored half by one model and
+half by another, however often the name it asked for was given a new one meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from array import array
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from judges.reward_model.embedding import embedding_ids, mean_embeddings, padded
+from judges.reward_model.engine import Engine, Text, Values
+from judges.reward_model.guards import Guards, Measures, plain
+from judges.reward_model.render import Encoded, Prompt, TextTooLong, Truncation, encode
+from verifiers.base import InvalidReference, Sample
+
+if TYPE_CHECKING:
+    from judges.reward_model.model import Reference, RewardModel
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A sample ready to be read by the model.
+
+    `text` is None where the completion is too long; `note` then says so. `prompt` and
+    `completion` are what the relevance guard embeds, where there is one.
+    """
+
+    text: Text | None
+    measures: Measures = field(default_factory=lambda: Measures())
+    prompt: Text | None = None
+    completion: Text | None = None
+    trimmed: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A loaded model, the engine that it shares, and its guards."""
+
+    name: str
+    model: RewardModel
+    engine: Engine
+    preparer: Executor
+    """One thread: a tokenizer is not to be used by two at a time."""
+    guards: Guards | None
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def digest(self) -> str:
+        return self.model.digest
+
+    @property
+    def reference(self) -> Reference | None:
+        return self.model.card.reference
+
+    # --- on the event loop ---------------------------------------------------------------
+
+    async def prepare(
+        self, samples: Sequence[Sample], truncation: Truncation | None, *, relevance: bool
+    ) -> list[Prepared | InvalidReference]:
+        """Renders, tokenizes and measures samples, off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.preparer, self._prepare_all, samples, truncation, relevance
+        )
+
+    async def read(self, prepared: Prepared, text: Text) -> tuple[Values, Measures, bool]:
+        """The reward by each head, the guards' measures, and whether both were remembered.
+
+        Raises:
+            ModelUnavailable: the model failed on this text.
+        """
+        if prepared.prompt is None or prepared.completion is None or self.guards is None:
+            heads, cached = await self.engine.run(text, self.rewards)
+            return heads, prepared.measures, cached
+        (heads, cached), (prompt, _), (completion, _) = await asyncio.gather(
+            self.engine.run(text, self.rewards),
+            self.engine.run(prepared.prompt, self.embeddings),
+            self.engine.run(prepared.completion, self.embeddings),
+        )
+        return heads, self.guards.with_relevance(prepared.measures, prompt, completion), cached
+
+    # --- in a thread of tensor work -------------------------------------------------------
+
+    def rewards(self, texts: Sequence[Text]) -> list[Values]:
+        """The raw reward of each text by each head."""
+        import torch
+
+        ids, mask = padded([text.ids for text in texts], self.model)
+        with torch.inference_mode():
+            return [tuple(row) for row in self.model.rewards(ids, mask).tolist()]
+
+    def embeddings(self, texts: Sequence[Text]) -> list[Values]:
+        return [*mean_embeddings([text.ids for text in texts], self.model)]
+
+    # --- in the thread of the tokenizer ---------------------------------------------------
+
+    def _prepare_all(
+        self, samples: Sequence[Sample], truncation: Truncation | None, relevance: bool
+    ) -> list[Prepared | InvalidReference]:
+        truncation = truncation or self.model.card.truncation
+        pairs = [(sample.prompt, sample.text) for sample in samples]
+        prepared = [
+            self._too_long(pair[0], tokens, truncation)
+            if isinstance(tokens, TextTooLong)
+            else self._prepare(pair, tokens)
+            for pair, tokens in zip(pairs, self._encode(pairs, truncation), strict=True)
+        ]
+        if relevance and self.guards and self.guards.relevance:
+            self._tokenize_for_relevance(pairs, prepared)
+        return prepared
+
+    def _prepare(self, pair: tuple[Prompt, str], tokens: Encoded) -> Prepared | InvalidReference:
+        measures = self.guards.measure(*pair) if self.guards else Measures()
+        return Prepared(self._text("reward", tokens.ids), measures, trimmed=tokens.trimmed)
+
+    def _too_long(
+        self, prompt: Prompt, fault: TextTooLong, truncation: Truncation
+    ) -> Prepared | InvalidReference:
+        """A completion is at fault itself, unless its prompt alone is too long to be read."""
+        [alone] = self._encode([(prompt, "")], truncation)
+        if isinstance(alone, TextTooLong):
+            return InvalidReference(f"prompt: {alone}")
+        return Prepared(None, note=str(fault))
+
+    def _encode(
+        self, pairs: Sequence[tuple[Prompt, str]], truncation: Truncation
+    ) -> list[Encoded | TextTooLong]:
+        card = self.model.card
+        return encode(pairs, self.model.tokenizer, card.max_length, truncation)
+
+    def _tokenize_for_relevance(
+        self,
+        pairs: Sequence[tuple[Prompt, str]],
+        prepared: Sequence[Prepared | InvalidReference],
+    ) -> None:
+        prompts = embedding_ids([plain(prompt) for prompt, _ in pairs], self.model)
+        completions = embedding_ids([completion for _, completion in pairs], self.model)
+        for each, prompt, completion in zip(prepared, prompts, completions, strict=True):
+            if isinstance(each, Prepared):
+                each.prompt = self._text("embedding", prompt)
+                each.completion = self._text("embedding", completion)
+
+    def _text(self, asked: str, ids: Sequence[int]) -> Text:
+        """Keyed by model, numerics, what is asked, and the tokens."""
+        salt = f"{self.digest} {self.model.network.dtype} {asked}".encode()
+        hashed = hashlib.blake2b(array("q", ids).tobytes(), key=salt[:64], digest_size=16)
+        return Text(ids, hashed.hexdigest())
