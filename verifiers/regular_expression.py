@@ -6,6 +6,7 @@ price of look-around and back-references, which RE2 does not have.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,8 +22,11 @@ MAX_PATTERN_CHARACTERS = 4_096
 MAX_PATTERN_BYTES = 2 * 1024 * 1024
 """What RE2 may use for one pattern: larger ones take a noticeable time to compile."""
 
-MAX_COMPILED = 128
+MAX_COMPILED = 512
 """Patterns kept ready."""
+
+UNICODE_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+"""An escape of any kind, so that none begins inside another."""
 
 
 def usable(pattern: str) -> str:
@@ -35,21 +39,34 @@ def usable(pattern: str) -> str:
     return pattern
 
 
-@lru_cache(MAX_COMPILED)
 def compiled(pattern: str) -> Any:
     if not pattern:
         raise ValueError("an empty pattern would reward saying nothing")
+    return engine(pattern)
+
+
+@lru_cache(MAX_COMPILED)
+def engine(pattern: str) -> Any:
+    """RE2's automaton for `pattern`, in which `\\uXXXX` may name a character.
+
+    Raises:
+        ValueError: RE2 does not take it, or it is too large.
+    """
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise ValueError(f"a pattern may have {MAX_PATTERN_CHARACTERS:,} characters")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_PATTERN_BYTES
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(UNICODE_ESCAPE.sub(re2_escape, pattern), options)
     except UnicodeEncodeError:
         raise ValueError("a pattern is Unicode text, without lone surrogates") from None
     except re2.error as error:
         raise ValueError(f"not an RE2 pattern: {explanation(error)}") from None
+
+
+def re2_escape(escape: re.Match[str]) -> str:
+    return rf"\x{{{escape[1]}}}" if escape[1] else escape[0]
 
 
 def explanation(error: Exception) -> str:

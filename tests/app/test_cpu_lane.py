@@ -19,15 +19,17 @@ from fastapi.testclient import TestClient
 from app.cpu_lane import CpuLane
 from app.scheduler import Scheduler
 from benchmarks.processes import children
-from tests.app.conftest import eventually, in_process, score, served
+from tests.app.conftest import (
+    CATASTROPHIC,
+    FINE,
+    HANGS,
+    eventually,
+    in_process,
+    score,
+    served,
+)
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
-
-CATASTROPHIC = {"type": "json_schema", "schema": {"type": "string", "pattern": "^(a+)+$"}}
-"""Takes seconds on thirty a's and a b, years on more."""
-
-HANGS = json.dumps("a" * 60 + "b")
-FINE = json.dumps("aaa")
 
 
 def test_a_hanging_sample_gets_the_lowest_reward_and_its_neighbours_their_own() -> None:
