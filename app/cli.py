@@ -75,6 +75,10 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve other machines without API keys.")
     ] = False,
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option("--until-stdin-closes", hidden=True, help="End with whoever started it."),
+    ] = False,
 ) -> None:
     """Run the service. It prints its address once it is ready.
 
@@ -97,7 +101,7 @@ def serve(
         service = create_app(settings)
     except (SettingsError, SpecError) as error:
         raise refuse(str(error)) from None
-    serve_app(service, settings)
+    serve_app(service, settings, until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
