@@ -91,9 +91,8 @@ def test_running_out_of_memory_is_the_completions_fault() -> None:
 
 def with_lane(use: Callable[[CpuLane, Scheduler], Any], **options: Any) -> Any:
     async def go() -> Any:
-        lane = CpuLane(
-            **{"workers": 2, "cpu_limit_s": 5, "memory_bytes": 2**30, **options}, capacity=9
-        )
+        usual = {"workers": 2, "cpu_limit_s": 5, "memory_bytes": 2**30, "capacity": 9}
+        lane = CpuLane(**usual | options)
         scheduler = Scheduler([lane], max_completion_bytes=2**20)
         await scheduler.start()
         try:
@@ -132,6 +131,27 @@ def test_a_sample_whose_workers_keep_dying_is_a_retryable_error_and_no_reward() 
     score = with_lane(use, workers=1, cpu_limit_s=30)
     assert score.reward is None
     assert (score.error.code, score.error.retryable) == ("internal", True)
+
+
+def test_a_long_request_lets_a_later_one_in_between_its_samples() -> None:
+    slow = "[" * 11 + "]" * 11  # a twentieth of a second
+
+    async def use(lane: CpuLane, scheduler: Scheduler) -> tuple[list[Score], int, list[Score]]:
+        scorer = Registry().build(CATASTROPHIC)
+        begun = asyncio.Event()
+        long = scheduler.submit(
+            [scorer] * 60, [Sample(completion=slow)] * 60, on_score=lambda *_: begun.set()
+        )
+        await begun.wait()
+        short = await scheduler.submit([scorer], [Sample(completion=FINE)]).result()
+        still_open = long.scores.count(None)
+        return short, still_open, await long.result()
+
+    short, still_open, all_of_long = with_lane(use, workers=1, capacity=99)
+    assert [score.reward for score in short] == [1.0]
+    assert still_open > 0
+    assert [score.reward for score in all_of_long] == [1.0] * 60
+    assert [score.id for score in all_of_long] == [str(index) for index in range(60)]
 
 
 def test_workers_start_on_demand_and_all_end_with_the_lane() -> None:
