@@ -37,7 +37,7 @@ from verifiers.base import (
     nesting,
     shape,
 )
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 from verifiers.json_formats import FORMATS
 from verifiers.regular_expression import engine
 
@@ -302,7 +302,7 @@ class JsonSchemaParameters(Parameters):
         description="The schema, Draft 2020-12. Left out, the sample's reference is the "
         f"schema. At most {MAX_SCHEMA_CHARACTERS:,} characters of JSON.",
     )
-    answer_from: AnswerFrom = Field("fenced", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("fenced", description=ANSWER_FROM_HELP)
 
 
 class JsonSchema(Verifier[JsonSchemaParameters]):

@@ -14,7 +14,7 @@ import re2
 from pydantic import AfterValidator, Field
 
 from verifiers.base import InvalidReference, MissingField, Parameters, Sample, Score, Verifier
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 
 MAX_PATTERN_CHARACTERS = 4_096
 """Longer alternations are word lists, which `exact_match` takes as a list."""
@@ -90,7 +90,7 @@ class RegexParameters(Parameters):
         description="Whether the whole answer must match, or any part of it. Searching rewards "
         "a policy that tries everything in one answer.",
     )
-    answer_from: AnswerFrom = Field("final", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("final", description=ANSWER_FROM_HELP)
     strip: bool = Field(True, description="Ignore white space around the answer.")
 
 
@@ -133,6 +133,8 @@ class Regex(Verifier[RegexParameters]):
         answer = answer_in(sample.text, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
+        if not answer.strip():  # also where the pattern takes an empty text
+            return self.lowest("no_answer")
         if self.parameters.strip:
             answer = answer.strip()
         match = (
@@ -140,8 +142,6 @@ class Regex(Verifier[RegexParameters]):
         )
         if match is not None:
             return Score(reward=1.0, outcome="correct", answer=match.group())
-        if not answer:
-            return self.lowest("no_answer")
         return Score(reward=0.0, outcome="incorrect", answer=answer)
 
     def pattern(self, sample: Sample) -> Any:
