@@ -66,7 +66,9 @@ class Worker:
     @classmethod
     async def start(cls, cpu_limit_s: float, memory_bytes: int) -> Worker:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).parent.parent)]
+        if "PYTHONPATH" in os.environ:
+            paths.append(os.environ["PYTHONPATH"])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "app.worker", str(cpu_limit_s), str(memory_bytes)),
