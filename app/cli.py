@@ -185,11 +185,12 @@ def read_samples(file: Path) -> Iterator[Sample]:
             if not line.strip():
                 continue
             try:
-                sample = Sample.model_validate(orjson.loads(line.removeprefix(codecs.BOM_UTF8)))
+                value = orjson.loads(line.removeprefix(codecs.BOM_UTF8))
+                sample = Sample.model_validate(value)
             except orjson.JSONDecodeError as error:
                 raise InputError(f"line {number}: not JSON: {error.msg}") from None
             except ValidationError as error:
-                raise InputError(first_fault(f"line {number}", error)) from None
+                raise InputError(first_fault(f"line {number}", value, error)) from None
             sample.id = sample.id or str(len(seen))
             if sample.id in seen:
                 raise InputError(f"line {number}.id: another sample has this id")

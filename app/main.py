@@ -12,6 +12,7 @@ from app import errors
 from app.cpu_lane import CpuLane
 from app.idempotency import IdempotencyCache
 from app.keys import BEARER, key_check
+from app.limits import HeaderLimit
 from app.log import RequestContext
 from app.metrics import Metrics
 from app.routes.discovery import discovery_router, health_router
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router(settings, registry, scheduler, answered), dependencies=guarded)
     app.include_router(discovery_router(registry), dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
+    app.add_middleware(HeaderLimit)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
     return app

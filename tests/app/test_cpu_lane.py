@@ -232,6 +232,7 @@ def test_sigterm_lets_work_in_flight_finish_while_the_service_says_it_drains() -
         assert eventually(lambda: pending(client) == 2)
         service.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/readyz").headers["Retry-After"] == "1"
         assert client.get("/healthz").status_code == 200
         refused = score(client, {"completion": "cba", "reference": "abc"})
         assert (refused.status_code, refused.json()["code"]) == (503, "draining")
