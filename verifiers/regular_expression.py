@@ -99,9 +99,9 @@ class Regex(Verifier[RegexParameters]):
 
     `answer` is the text that matched, or the whole answer where none did.
 
-    Runs in a worker process: linear is not fast. Over 256 KiB of text, patterns within the
-    limits above took up to 1.9 s of a server's core, such as `(?:[\\p{Han}\\p{L}]\\p{L}?){140}!`:
-    where an automaton outgrows its memory, RE2 simulates it, state by state.
+    Runs in a worker process: linear is not fast. Over 256 KiB of text, a pattern within the
+    limits above such as `(?:[\\p{Han}\\p{L}]\\p{L}?){40}!` takes half a second of a server's
+    core: where an automaton outgrows its memory, RE2 simulates it, state by state.
     """
 
     name = "regex"

@@ -124,6 +124,15 @@ def test_compare_sets_runs_side_by_side(undisturbed: Path, tmp_path: Path) -> No
     assert picture.read_bytes().startswith(PNG)
 
 
+def test_a_comparison_goes_to_the_runs_by_default(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert assay_trainer("compare", str(undisturbed.resolve())).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert (tmp_path / "runs" / "comparison.png").read_bytes().startswith(PNG)
+
+
 def test_compare_wants_runs(tmp_path: Path) -> None:
     result = assay_trainer("compare", str(tmp_path), "--output", str(tmp_path / "c.png"))
     assert result.exit_code == USAGE_ERROR
