@@ -153,10 +153,16 @@ class Work:
     """Samples at which a worker died, not of their time limit."""
     workers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def take(self, workers: int) -> list[int]:
-        """The next message's samples: few where there are few, so that all have work."""
-        size = max(1, min(MAX_CHUNK, -(-len(self.waiting) // workers)))
-        return [self.waiting.popleft() for _ in range(min(size, len(self.waiting)))]
+    size: int = 1
+    """Samples in one message."""
+
+    def add(self, positions: Sequence[int], workers: int) -> None:
+        """Few samples make small messages, so that all workers have some."""
+        self.waiting.extend(positions)
+        self.size = max(1, min(MAX_CHUNK, -(-len(self.waiting) // workers)))
+
+    def take(self) -> list[int]:
+        return [self.waiting.popleft() for _ in range(min(self.size, len(self.waiting)))]
 
     def fail_rest(self, taken: Sequence[int], error: InternalError) -> None:
         for position in [*taken, *self.waiting]:
@@ -223,7 +229,7 @@ class CpuLane(Lane):
         work = Work(batch)
         async with asyncio.TaskGroup() as group:
             async for slow in slow_ones(batch):
-                work.waiting.extend(slow)
+                work.add(slow, self._workers)
                 for _ in range(min(self._workers - len(work.workers), len(work.waiting))):
                     task = group.create_task(self._work_off(work))
                     work.workers.add(task)
@@ -232,7 +238,7 @@ class CpuLane(Lane):
     async def _work_off(self, work: Work) -> None:
         while work.waiting:
             async with self._slots:
-                taken = work.take(self._workers)
+                taken = work.take()
                 if not taken:
                     return  # others were quicker
                 try:
