@@ -87,6 +87,10 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve other machines without API keys.")
     ] = False,
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option("--until-stdin-closes", hidden=True, help="End with whoever started it."),
+    ] = False,
 ) -> None:
     """Run the service. It prints its address once it is ready.
 
@@ -109,7 +113,7 @@ def serve(
         service = create_app(settings)
     except (SettingsError, SpecError) as error:
         raise refuse(str(error)) from None
-    serve_app(service, settings)
+    serve_app(service, settings, until_stdin_closes=until_stdin_closes)
 
 
 @app.command()
@@ -235,11 +239,12 @@ def read_samples(file: Path) -> Iterator[Sample]:
             if not line.strip():
                 continue
             try:
-                sample = Sample.model_validate(orjson.loads(line.removeprefix(codecs.BOM_UTF8)))
+                value = orjson.loads(line.removeprefix(codecs.BOM_UTF8))
+                sample = Sample.model_validate(value)
             except orjson.JSONDecodeError as error:
                 raise InputError(f"line {number}: not JSON: {error.msg}") from None
             except ValidationError as error:
-                raise InputError(first_fault(f"line {number}", error)) from None
+                raise InputError(first_fault(f"line {number}", value, error)) from None
             sample.id = sample.id or str(len(seen))
             if sample.id in seen:
                 raise InputError(f"line {number}.id: another sample has this id")

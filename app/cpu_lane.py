@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ import orjson
 from pydantic import TypeAdapter
 
 from app.scheduler import SLICE_S, Batch, Lane
-from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL
+from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
 from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
 
 logger = logging.getLogger(__name__)
 
 MAX_CHUNK = 64
 """Samples in one message to a worker: enough that the message costs little beside them."""
+
+TURN_S = 0.25
+"""After so long a worker goes on to whoever has waited longest, even within a message: a
+request of many slow samples must not hold every worker until its last one."""
 
 STALL_FACTOR = 20
 """A worker that takes so many times its CPU limit by the clock is stuck through no fault
@@ -86,7 +91,7 @@ class Worker:
         settle: Callable[[int, Score], None],
         stall_s: float,
     ) -> None:
-        """Scores `samples`, calling `settle` with each score as it arrives.
+        """Scores `samples` until its turn is over, calling `settle` with each score.
 
         Raises:
             WorkerDied: the process ended first.
@@ -102,6 +107,8 @@ class Worker:
         for position in range(len(samples)):
             async with asyncio.timeout(stall_s):
                 line = await self._line()
+            if line == TURN_OVER:
+                return
             settle(position, SCORE.validate_json(line))
 
     async def _line(self) -> bytes:
@@ -129,13 +136,41 @@ class Worker:
 
 def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
-    return b'{"spec":%b,"samples":%b}\n' % (
+    return b'{"turn_s":%b,"spec":%b,"samples":%b}\n' % (
+        orjson.dumps(TURN_S),
         orjson.dumps(spec),
         SAMPLES.dump_json(list(samples), exclude=UNREAD),
     )
 
 
-async def slow_ones(batch: Batch) -> AsyncIterator[Batch]:
+@dataclass(slots=True)
+class Work:
+    """What is left of a batch: positions in it."""
+
+    batch: Batch
+    waiting: deque[int] = field(default_factory=deque)
+    suspects: set[int] = field(default_factory=set)
+    """Samples at which a worker died, not of their time limit."""
+    workers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    size: int = 1
+    """Samples in one message."""
+
+    def add(self, positions: Sequence[int], workers: int) -> None:
+        """Few samples make small messages, so that all workers have some."""
+        self.waiting.extend(positions)
+        self.size = max(1, min(MAX_CHUNK, -(-len(self.waiting) // workers)))
+
+    def take(self) -> list[int]:
+        return [self.waiting.popleft() for _ in range(min(self.size, len(self.waiting)))]
+
+    def fail_rest(self, taken: Sequence[int], error: InternalError) -> None:
+        for position in [*taken, *self.waiting]:
+            self.batch.settle(position, Score.failed(error))
+        self.waiting.clear()
+
+
+async def slow_ones(batch: Batch) -> AsyncIterator[list[int]]:
     """Scores what is sure to be quick here, in slices; yields the others of every slice."""
     assert isinstance(batch.scorer, Verifier)
     is_quick, attempt = batch.scorer.is_quick, batch.scorer.attempt
@@ -145,13 +180,13 @@ async def slow_ones(batch: Batch) -> AsyncIterator[Batch]:
         if is_quick(sample):
             batch.settle(position, attempt(sample))
         else:
-            slow.append(batch.indices[position])
+            slow.append(position)
         if time.perf_counter() > slice_ends:
-            yield Batch(batch.job, batch.scorer, slow)
+            yield slow
             slow = []
             await asyncio.sleep(0)
             slice_ends = time.perf_counter() + SLICE_S
-    yield Batch(batch.job, batch.scorer, slow)
+    yield slow
 
 
 class CpuLane(Lane):
@@ -160,6 +195,9 @@ class CpuLane(Lane):
     A sample that outlives its CPU limit is the completion's fault: it gets the lowest
     reward with outcome `time_limit`. A worker that dies otherwise is ours: the sample is
     tried once more, then fails with a retryable error.
+
+    Workers go round: a batch has at most one turn of each in the queue, so that what comes
+    later waits for a turn of every batch before it, and not for their ends.
     """
 
     name = "cpu"
@@ -188,68 +226,75 @@ class CpuLane(Lane):
         return self._fault
 
     async def run(self, batch: Batch) -> None:
+        work = Work(batch)
         async with asyncio.TaskGroup() as group:
             async for slow in slow_ones(batch):
-                size = max(1, min(MAX_CHUNK, -(-len(slow.samples) // self._workers)))
-                for start in range(0, len(slow.samples), size):
-                    stop = min(start + size, len(slow.samples))
-                    group.create_task(self._run_chunk(slow, start, stop))
+                work.add(slow, self._workers)
+                for _ in range(min(self._workers - len(work.workers), len(work.waiting))):
+                    task = group.create_task(self._work_off(work))
+                    work.workers.add(task)
+                    task.add_done_callback(work.workers.discard)
 
-    async def _run_chunk(self, batch: Batch, start: int, stop: int) -> None:
-        suspect = None  # the sample at which the last worker died, not of its time limit
-        while start < stop:
-            try:
-                async with self._slots:
-                    start, returncode = await self._score(batch, start, stop)
-            except InternalError as unavailable:
-                for position in range(start, stop):
-                    batch.settle(position, Score.failed(unavailable))
-                return
-            if returncode is None:
-                continue
-            if returncode == -TIME_LIMIT_SIGNAL:
-                limit = self._cpu_limit_s
-                batch.settle(start, batch.scorer.lowest("time_limit", cpu_limit_s=limit))
-                start += 1
-            elif returncode == -REFERENCE_LIMIT_SIGNAL:
-                unusable = InvalidReference(f"reference: over {self._cpu_limit_s:g} s to read")
-                batch.settle(start, Score.failed(unusable))
-                start += 1
-            elif start == suspect:
-                logger.error("%s: workers end with %s", batch.scorer.name, returncode)
-                error = InternalError("the scoring process died", retryable=True)
-                batch.settle(start, Score.failed(error))
-                start += 1
-            else:
-                suspect = start
+    async def _work_off(self, work: Work) -> None:
+        while work.waiting:
+            async with self._slots:
+                taken = work.take()
+                if not taken:
+                    return  # others were quicker
+                try:
+                    settled, returncode = await self._score(work.batch, taken)
+                except InternalError as unavailable:
+                    work.fail_rest(taken, unavailable)
+                    return
+            work.waiting.extendleft(reversed(taken[settled:]))
+            if returncode is not None:
+                self._blame(work, work.waiting[0], returncode)
 
-    async def _score(self, batch: Batch, start: int, stop: int) -> tuple[int, int | None]:
-        """Scores from `start` on with one worker.
+    def _blame(self, work: Work, position: int, returncode: int) -> None:
+        """Settles the sample at which a worker ended, or has it tried once more."""
+        batch = work.batch
+        if returncode == -TIME_LIMIT_SIGNAL:
+            score = batch.scorer.lowest("time_limit", cpu_limit_s=self._cpu_limit_s)
+        elif returncode == -REFERENCE_LIMIT_SIGNAL:
+            reason = f"reference: over {self._cpu_limit_s:g} s to read"
+            score = Score.failed(InvalidReference(reason))
+        elif position in work.suspects:
+            logger.error("%s: workers end with %s", batch.scorer.name, returncode)
+            score = Score.failed(InternalError("the scoring process died", retryable=True))
+        else:
+            work.suspects.add(position)
+            return
+        work.waiting.popleft()
+        batch.settle(position, score)
 
-        Returns the first position still open, and how the worker ended, if it did.
+    async def _score(self, batch: Batch, positions: Sequence[int]) -> tuple[int, int | None]:
+        """Gives one worker a turn at these samples.
+
+        Returns how many of them are settled, and how the worker ended, if it did.
         """
-        position = start
+        settled = 0
 
         def settle(offset: int, score: Score) -> None:
-            nonlocal position
-            batch.settle(start + offset, score)
-            position = start + offset + 1
+            nonlocal settled
+            batch.settle(positions[offset], score)
+            settled = offset + 1
 
+        samples = [batch.samples[position] for position in positions]
         worker = await self._take()
         try:
             stall_s = self._cpu_limit_s * STALL_FACTOR
-            await worker.score(batch.scorer, batch.samples[start:stop], settle, stall_s)
+            await worker.score(batch.scorer, samples, settle, stall_s)
         except WorkerDied as death:
             await self._discard(worker)
-            return position, death.returncode
+            return settled, death.returncode
         except TimeoutError:
             await self._discard(worker)
-            return position, -signal.SIGKILL
+            return settled, -signal.SIGKILL
         except BaseException:
             await self._discard(worker)
             raise
         self._idle.append(worker)
-        return position, None
+        return settled, None
 
     async def _take(self) -> Worker:
         while self._idle:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -22,7 +21,7 @@ from starlette.exceptions import HTTPException
 from app.log import request_id
 from app.scheduler import RETRY_AFTER_S, Draining, QueueFull
 from judges.reward_model.pool import ReloadRefused, UnknownModel
-from verifiers.base import SpecError
+from verifiers.base import SpecError, place
 from verifiers.registry import UnknownScorer
 
 logger = logging.getLogger(__name__)
@@ -92,13 +91,15 @@ class NotJsonType(Refused):
     row = Row(415, "unsupported_media_type", "The body is not declared as JSON")
 
 
-class EmptyIdempotencyKey(Refused):
-    row = Row(422, "invalid_request", "The Idempotency-Key is empty")
+class UnusableIdempotencyKey(Refused):
+    row = Row(422, "invalid_request", "The Idempotency-Key is empty or too long")
 
 
 class KeyReused(Refused):
     row = Row(422, "idempotency_key_reused", "The Idempotency-Key belongs to another request")
 
+
+HEADERS_TOO_LARGE = Row(431, "headers_too_large", "The headers are too large")
 
 TABLE: dict[type[Exception], Row] = {
     UnknownScorer: Row(404, "unknown_scorer", "No such scorer"),
@@ -177,7 +178,7 @@ def faults_of(error: Exception) -> list[tuple[str, str]]:
     """(field, message) pairs, each once; fields as in `samples.3.completion`."""
     if isinstance(error, RequestValidationError):
         places = [
-            (place(fault["loc"], error.body), fault["msg"])
+            (place(fault["loc"][1:], error.body, fault["type"]), fault["msg"])
             for fault in islice(error.errors(), MAX_FAULTS)
         ]
     elif isinstance(error, SpecError | Refused):
@@ -186,20 +187,6 @@ def faults_of(error: Exception) -> list[tuple[str, str]]:
         return []
     pairs = [(dotted(location), shown(message)) for location, message in places]
     return list(dict.fromkeys(pairs))
-
-
-def place(location: tuple[str | int, ...], body: Any) -> tuple[str | int, ...]:
-    """Where in `body` a fault lies: pydantic's location without the names of its types."""
-    path: list[str | int] = []
-    for depth, step in enumerate(location[1:], start=2):
-        if isinstance(body, dict) and (step in body or depth == len(location)):
-            body = body.get(step)
-        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
-            body = body[step]
-        else:
-            continue
-        path.append(step)
-    return tuple(path)
 
 
 def dotted(location: tuple[str | int, ...]) -> str:

@@ -16,6 +16,9 @@ from verifiers.base import Score
 SCORE_BYTES = 1_000
 """Of a score without its texts."""
 
+ENTRY_BYTES = 600
+"""Of an entry without its key and its scores."""
+
 
 class KeyBelongsToAnother(Exception):
     """The key was used before, with another body."""
@@ -78,7 +81,7 @@ class IdempotencyCache:
         if any(score.error and score.error.retryable for score in scores):
             del self._entries[key]
         else:
-            entry.size_bytes = size_bytes(scores)
+            entry.size_bytes = ENTRY_BYTES + 4 * len(key) + size_bytes(scores)
             self._held += entry.size_bytes
             self._forget_oldest()
         return scores

@@ -13,6 +13,7 @@ from app.cpu_lane import CpuLane
 from app.hosting import Hosted
 from app.idempotency import IdempotencyCache
 from app.keys import BEARER, key_check
+from app.limits import HeaderLimit
 from app.llm_lane import LlmLane
 from app.log import RequestContext
 from app.metrics import Metrics
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         app.include_router(router, dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
+    app.add_middleware(HeaderLimit)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
     return app

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
+import threading
 from types import FrameType
 
 import uvicorn
@@ -65,8 +68,25 @@ def spare_the_collector() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
-def serve(app: FastAPI, settings: Settings) -> None:
-    """Serves until a signal ends it."""
+def end_with_standard_input() -> None:
+    """Ends this process, as SIGTERM does, when its standard input is closed.
+
+    So a service that a program started for itself outlives it by nothing, however the
+    program ends: the kernel closes the pipe between them even on SIGKILL.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1 << 16):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="until-stdin-closes", daemon=True).start()
+
+
+def serve(app: FastAPI, settings: Settings, *, until_stdin_closes: bool = False) -> None:
+    """Serves until a signal ends it, or the end of its standard input."""
+    if until_stdin_closes:
+        end_with_standard_input()
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -30,12 +30,15 @@ class StrictRequest(Request):
         return self._body
 
     async def _read(self, limit_bytes: int) -> bytes:
+        too_large = BodyTooLarge(f"a request may have {limit_bytes} bytes")
+        if declared_bytes(self) > limit_bytes:
+            raise too_large
         chunks, size = [], 0
         async for chunk in self.stream():
             chunks.append(chunk)
             size += len(chunk)
             if size > limit_bytes:
-                raise BodyTooLarge(f"a request may have {limit_bytes} bytes")
+                raise too_large
         return b"".join(chunks)
 
     async def json(self) -> Any:
@@ -62,9 +65,18 @@ class StrictRoute(APIRoute):
             self.check_key(request)
             if self.body_field is not None and not declares_json(request):
                 raise NotJsonType("send the header Content-Type: application/json")
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            if self.body_field is not None and not await strict.body():
+                raise NotJson("the body is empty")
+            return await handle(strict)
 
         return handle_strictly
+
+
+def declared_bytes(request: Request) -> int:
+    """The Content-Length, so that what is too large need not be sent; 0 where there is none."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
 
 
 def declares_json(request: Request) -> bool:

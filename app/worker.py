@@ -1,8 +1,9 @@
 """A process of the `cpu` lane: scores what may hang, and is killed when it does.
 
 Requests and replies are JSON lines on its standard input and output. A request is
-`{"spec": {...}, "samples": [...]}`; the reply is one score a line, in order, each written
-as soon as it is there, so that the parent knows at which sample a worker died.
+`{"turn_s": 0.25, "spec": {...}, "samples": [...]}`; the reply is one score a line, in order,
+each written as soon as it is there, so that the parent knows at which sample a worker died.
+Once its turn has lasted `turn_s`, it writes `TURN_OVER` instead of the rest.
 
 The time limit is CPU time, counted by the kernel, whose signal ends the process: a loop
 in C code cannot put it off, and a busy machine does not make an honest sample late.
@@ -14,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +31,8 @@ TIME_LIMIT_SIGNAL = signal.SIGPROF
 
 REFERENCE_LIMIT_SIGNAL = signal.SIGVTALRM
 """The same, where reading the reference has: that is not the completion's fault."""
+
+TURN_OVER = b"turn over"
 
 SAMPLES = TypeAdapter(list[Sample])
 SCORE = TypeAdapter(Score)
@@ -47,7 +51,11 @@ def main() -> None:
         request = orjson.loads(line)
         scorer = registry.build(request["spec"])
         assert isinstance(scorer, Verifier)
-        for sample in SAMPLES.validate_python(request["samples"]):
+        ends = time.monotonic() + request["turn_s"]
+        for position, sample in enumerate(SAMPLES.validate_python(request["samples"])):
+            if position and time.monotonic() > ends:
+                write_all(replies, TURN_OVER + b"\n")
+                break
             score = score_within(cpu_limit_s, scorer, sample)
             write_all(replies, SCORE.dump_json(score) + b"\n")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from app.hosting import Hosted
 from app.main import create_registry
 from app.settings import Settings
 from judges.reward_model.scorer import RewardModelScorer
-from verifiers.base import run_here
+from verifiers.base import Parameters, Sample, run_here
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -26,6 +29,28 @@ def test_the_readme_lists_exactly_the_scorers_of_the_registry() -> None:
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
     assert len(README.splitlines()) <= 200
+
+
+def test_the_scorer_of_the_readme_passes_the_linter_and_scores() -> None:
+    section = README.partition("## Add a scorer")[2]
+    snippet = section.partition("```python\n")[2].partition("```")[0]
+    for check in (["check"], ["format", "--check"]):
+        command = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *check,
+            "--stdin-filename",
+            "verifiers/new.py",
+            "-",
+        ]
+        linted = subprocess.run(command, input=snippet, capture_output=True, text=True, cwd=ROOT)
+        assert linted.returncode == 0, linted.stdout
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    scorer = names["Palindrome"](Parameters())
+    assert scorer.score_one(Sample(completion="level")).reward == 1.0
+    assert scorer.score_one(Sample(completion="lever")).reward == 0.0
 
 
 def test_the_files_that_the_readme_names_exist() -> None:

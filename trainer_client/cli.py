@@ -155,7 +155,7 @@ def evaluate(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    output: Annotated[Path, typer.Option(help="Where to draw them.")] = Path("comparison.png"),
+    output: Annotated[Path, typer.Option(help="Where to draw them.")] = Path("runs/comparison.png"),
 ) -> None:
     """Set runs side by side: held-out exact match before and after, and one picture."""
     with exits():
@@ -170,6 +170,7 @@ def compare(
             evaluations[folder.name] = read_rows(folder.evaluations)
         for name, rows in evaluations.items():
             print(f"{name}\n\n" + "\n".join(before_and_after(rows)) + "\n")
+        output.parent.mkdir(parents=True, exist_ok=True)
         draw_comparison(evaluations, output)
     print(f"Curves: {output}")
 

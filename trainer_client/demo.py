@@ -43,15 +43,23 @@ def demo(config: Config, output: Path, display: Display, *, resume: bool = False
 
 @contextlib.contextmanager
 def service(display: Display) -> Iterator[str]:
-    """A reward service on a free port of this machine: its address. Always stopped."""
+    """A reward service on a free port of this machine: its address. Always stopped.
+
+    Also where this process is killed: its end of the pipe closes then, and so the service ends.
+    """
     program = Path(sys.executable).with_name("assay")
     if not program.exists():
         raise NoService(
             f"there is no {program.name} beside {sys.executable}: install the service there "
             "(`make demo` does), or run `assay-trainer grpo` against one that runs elsewhere"
         )
-    command = [str(program), "serve", "--port", "0", "--log-level", "warning"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    options = ("--port", "0", "--log-level", "warning", "--until-stdin-closes")
+    process = subprocess.Popen(
+        [str(program), "serve", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         url = address(process)
         display.say(f"The reward service runs at {url} (pid {process.pid})")
@@ -63,8 +71,9 @@ def service(display: Display) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def address(process: subprocess.Popen[str]) -> str:

@@ -461,7 +461,7 @@ class Scorer(ABC, Generic[P]):
         try:
             return self._parse_reference(sample.reference)
         except ValidationError as error:
-            raise InvalidReference(first_fault("reference", error)) from None
+            raise InvalidReference(first_fault("reference", sample.reference, error)) from None
 
     @cached_property
     def _parse_reference(self) -> Callable[[JsonValue], Any]:
@@ -560,8 +560,30 @@ class Verifier(Scorer[P]):
         return [self.attempt(sample) for sample in samples]
 
 
-def first_fault(where: str, error: ValidationError) -> str:
-    """The first complaint of a validation error as one sentence, without the input."""
+OF_WHAT_IS_ABSENT = ("missing", "invalid_request")
+"""Kinds of fault whose place may end in a field that was not given: pydantic's and our own."""
+
+
+def place(location: Sequence[str | int], value: Any, kind: str) -> tuple[str | int, ...]:
+    """Where in `value` a fault of this kind lies: pydantic's location without the names of types.
+
+    Where a type is a union, pydantic names the branch that it tried, which is no field.
+    """
+    path: list[str | int] = []
+    for depth, step in enumerate(location, start=1):
+        absent = kind in OF_WHAT_IS_ABSENT and depth == len(location)
+        if isinstance(value, dict) and (step in value or absent):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def first_fault(where: str, value: Any, error: ValidationError) -> str:
+    """The first complaint of a validation error about `value`, as one sentence without it."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = ".".join([where, *map(str, fault["loc"])])
+    path = ".".join([where, *map(str, place(fault["loc"], value, fault["type"]))])
     return f"{path}: {fault['msg']}"

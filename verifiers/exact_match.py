@@ -9,7 +9,7 @@ import regex
 from pydantic import Field
 
 from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 
 UnicodeForm = Literal["none", "NFC", "NFKC"]
 
@@ -26,7 +26,7 @@ FLOOD_OF_MARKS = regex.compile(rf"\P{{CCC=0}}{{{MAX_MARKS + 1}}}")
 
 
 class ExactMatchParameters(Parameters):
-    answer_from: AnswerFrom = Field("final", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("final", description=ANSWER_FROM_HELP)
     strip: bool = Field(True, description="Ignore white space around the answer.")
     collapse_whitespace: bool = Field(
         False, description="Read every run of white space as one space."
@@ -71,8 +71,8 @@ class ExactMatch(Verifier[ExactMatchParameters]):
         if FLOOD_OF_MARKS.search(answer):
             return self.lowest("rejected", limit=f"{MAX_MARKS} combining marks in a row")
         references = {self.compared(text) for text in accepted}
-        if "" in references:
-            raise InvalidReference("reference: an empty text would reward saying nothing")
+        if not all(map(str.strip, references)):
+            raise InvalidReference("reference: a blank text would reward saying nothing")
         answer = self.compared(answer)
         if answer in references:
             return Score(reward=1.0, outcome="correct", answer=answer)

@@ -14,6 +14,12 @@ AnswerFrom = Literal["completion", "final", "boxed", "fenced"]
 `\\boxed{…}` after the reasoning; the last fenced code block after the reasoning, or all of
 it where there is none."""
 
+ANSWER_FROM_HELP = (
+    "Which part of the completion answers. The part after the reasoning follows the last "
+    "</think>; where a <think> comes after that, the policy was cut off and there is no answer, "
+    "also where an answer only quotes the tag: then take the whole completion."
+)
+
 REASONING_TAG = "think"
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
@@ -96,4 +102,5 @@ def answer_in(text: str, source: AnswerFrom) -> str | None:
         boxes = boxed_contents(final)
         return boxes[-1] if boxes else None
     blocks = fenced_blocks(final)
-    return blocks[-1] if blocks else final
+    # The line feed before the closing fence belongs to the fence.
+    return blocks[-1].removesuffix("\n") if blocks else final

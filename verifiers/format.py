@@ -13,15 +13,21 @@ Form is cheap to fake, so this belongs beside a scorer of the answer, as a gate 
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Literal, Self
 
+import regex
 from pydantic import Field, model_validator
 
 from verifiers.base import Parameters, Sample, Score, Verifier
-from verifiers.extract import BOX, REASONING_TAG, boxed_contents, strip_reasoning
+from verifiers.extract import REASONING_TAG, boxed_contents, strip_reasoning
 
 Reasoning = Literal["required", "optional", "forbidden"]
+
+INVISIBLE = r"\s\p{Cf}\p{Default_Ignorable_Code_Point}"
+NOTHING = regex.compile(rf"[{INVISIBLE}]*+")
+EMPTY_LATEX = regex.compile(rf"(?:[{INVISIBLE}{{}}~]|\\[ ,;:!]|\\q?quad(?![A-Za-z]))*+")
+BOX_COMMAND = regex.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+"""Also one without braces: a box of one token to LaTeX, and to some readers of answers."""
 
 
 class FormatParameters(Parameters):
@@ -60,8 +66,8 @@ class Format(Verifier[FormatParameters]):
     """Rewards the demanded form: one block of reasoning, one box, one answer in tags.
 
     `components` holds 1 or 0 for every demand, `details.faults` what is wrong with those
-    that are not met. Tags are found whatever their case and inner white space, so that
-    `< THINK >` hides nothing, but only their exact spelling meets a demand.
+    that are not met. Tags are found whatever their case, attributes and inner white space, so
+    that `< THINK a=1>` hides nothing, but only their exact spelling meets a demand.
     """
 
     name = "format"
@@ -102,10 +108,16 @@ class Format(Verifier[FormatParameters]):
         return faults
 
 
-def tags(text: str, name: str) -> list[re.Match[str]]:
+def tags(text: str, name: str) -> list[regex.Match[str]]:
     """Everything that a reader could take for a tag of this name, opening or closing."""
-    spelling = rf"<\s*+/?+\s*+{name}\s*+/?+\s*+>"  # possessive: linear in "<      …"
-    return list(re.finditer(spelling, text, re.IGNORECASE))
+    gap = f"[{INVISIBLE}]*+"  # possessive: linear in "<      …"
+    spelling = rf"<{gap}/?+{gap}{name}(?![A-Za-z0-9_-])[^<>]*+>"
+    return list(regex.finditer(spelling, text, regex.IGNORECASE))
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a reader would see nothing of it: white space, or characters without width."""
+    return NOTHING.fullmatch(text) is not None
 
 
 def final_part(text: str, opened_by_prompt: bool) -> str:
@@ -125,22 +137,22 @@ def reasoning_fault(text: str, demanded: Reasoning, opened_by_prompt: bool) -> s
     if [tag[0] for tag in found] != expected:
         return f"not exactly one {' … '.join(expected)}"
     start = 0 if opened_by_prompt else found[0].end()
-    if not opened_by_prompt and text[: found[0].start()].strip():
+    if not opened_by_prompt and not says_nothing(text[: found[0].start()]):
         return "there is text before the reasoning"
-    if not text[start : found[-1].start()].strip():
+    if says_nothing(text[start : found[-1].start()]):
         return "the reasoning is empty"
-    if not text[found[-1].end() :].strip():
+    if says_nothing(text[found[-1].end() :]):
         return "nothing follows the reasoning"
     return None
 
 
 def box_fault(final: str) -> str | None:
-    if len(BOX.findall(final)) != 1:
+    if len(BOX_COMMAND.findall(final)) != 1:
         return "not exactly one box in the final part"
     contents = boxed_contents(final)
     if not contents:
         return "the box is not closed"
-    return None if contents[0].strip() else "the box is empty"
+    return "the box is empty" if EMPTY_LATEX.fullmatch(contents[0]) else None
 
 
 def answer_fault(text: str, final: str, tag: str) -> str | None:
@@ -150,6 +162,6 @@ def answer_fault(text: str, final: str, tag: str) -> str | None:
     opening, closing = found
     if opening.start() < len(text) - len(final):
         return "the answer is not in the final part"
-    if not text[opening.end() : closing.start()].strip():
+    if says_nothing(text[opening.end() : closing.start()]):
         return "the answer is empty"
-    return "something follows the answer" if text[closing.end() :].strip() else None
+    return None if says_nothing(text[closing.end() :]) else "something follows the answer"

@@ -4,20 +4,24 @@ What counts as JSON is RFC 8259, and where that leaves readers free to disagree,
 is refused: no NaN or Infinity, no number that a double cannot hold, no key twice in one
 object, no byte order mark, and at most `MAX_ANSWER_NESTING` levels.
 
-In the schema, `format` is an annotation, as Draft 2020-12 has it by default, and checks
-nothing. A `$ref` reaches the schema itself and no further: nothing is fetched.
+In the schema, numbers are compared as they are written, in decimal: 0.29 is a multiple of
+0.01. Patterns are RE2's, which are ECMA-262's without look-around and back-references: `$` is
+the very end, `\\d` and `\\w` are ASCII. A `format` is an assertion, and must be one of `FORMATS`.
+A `$ref` reaches the schema itself and no further: nothing is fetched.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Context, Decimal
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, NoReturn
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
@@ -33,7 +37,9 @@ from verifiers.base import (
     nesting,
     shape,
 )
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
+from verifiers.json_formats import FORMATS
+from verifiers.regular_expression import engine
 
 Schema = bool | dict[str, JsonValue]
 
@@ -54,7 +60,81 @@ BLAMELESS_NESTING = 16
 MAX_MESSAGE_CHARACTERS = 200
 """The validator quotes the answer, which may be 256 KiB."""
 
+MAX_DIGITS = 400
+"""Characters of a number with a fraction or an exponent. A double has 17 digits."""
+
+EXACT = Context(prec=10_000)
+"""More digits than any quotient of two numbers that are taken has."""
+
 MAX_COMPILED = 128
+
+
+# --- the validator ----------------------------------------------------------------------
+
+
+class Number(Decimal):
+    """A number as it is written, which is how it is shown, too."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+Found = Iterator[ValidationError]
+
+
+def pattern(validator: Any, expected: str, value: Any, schema: Any) -> Found:
+    if isinstance(value, str) and not matches(expected, value):
+        yield ValidationError(f"{value!r} does not match {expected!r}")
+
+
+def pattern_properties(validator: Any, expected: Any, value: Any, schema: Any) -> Found:
+    for each, subschema in expected.items() if isinstance(value, dict) else ():
+        for key in value:
+            if matches(each, key):
+                yield from validator.descend(value[key], subschema, path=key, schema_path=each)
+
+
+def additional_properties(validator: Any, expected: Any, value: Any, schema: Any) -> Found:
+    """jsonschema's own rule, of the properties that no pattern matches."""
+    if isinstance(value, dict) and (patterns := schema.get("patternProperties")):
+        value = {key: value[key] for key in value if not any(matches(p, key) for p in patterns)}
+        schema = {"properties": schema.get("properties", {})}
+    rule = Draft202012Validator.VALIDATORS["additionalProperties"]
+    yield from rule(validator, expected, value, schema)
+
+
+def multiple_of(validator: Any, divisor: Any, value: Any, schema: Any) -> Found:
+    if validator.is_type(value, "number") and EXACT.remainder(Decimal(value), Decimal(divisor)):
+        yield ValidationError(f"{value!r} is not a multiple of {divisor!r}")
+
+
+def matches(expected: str, text: str) -> bool:
+    try:
+        return engine(expected).search(text) is not None
+    except UnicodeEncodeError:  # a lone surrogate, which no pattern can name
+        return False
+
+
+def is_integer(_: Any, value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+SchemaValidator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "pattern": pattern,
+        "patternProperties": pattern_properties,
+        "additionalProperties": additional_properties,
+        "multipleOf": multiple_of,
+    },
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer),
+)
+
+FORMAT_CHECKER = FormatChecker(())
+for name, check in FORMATS.items():
+    FORMAT_CHECKER.checks(name, raises=ValueError)(check)
 
 
 # --- schemas ----------------------------------------------------------------------------
@@ -79,18 +159,18 @@ def canonical(schema: Schema) -> str:
 
 
 @lru_cache(MAX_COMPILED)
-def compiled(schema_json: str) -> Draft202012Validator:
+def compiled(schema_json: str) -> Any:
     if len(schema_json) > MAX_SCHEMA_CHARACTERS:
         raise ValueError(f"a schema may have {MAX_SCHEMA_CHARACTERS:,} characters")
     schema = json.loads(schema_json)
     if shape(schema)[1] > MAX_SCHEMA_VALUES:
         raise ValueError(f"a schema may hold {MAX_SCHEMA_VALUES:,} values")
-    dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
+    dialect = schema.pop("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
     if dialect != DIALECT:
         raise ValueError(f"$schema: schemas are read as {DIALECT}, not as another draft")
     try:
-        Draft202012Validator.check_schema(schema)
-        check_references(DRAFT202012.create_resource(schema))
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
+        check_subschemas(DRAFT202012.create_resource(schema))
     except SchemaError as error:
         raise ValueError(
             f"not a JSON Schema: {described(error.json_path, error.message)}"
@@ -99,25 +179,52 @@ def compiled(schema_json: str) -> Draft202012Validator:
         raise ValueError(f"{error.ref!r} is not in the schema, and nothing is fetched") from None
     except RecursionError:
         raise ValueError("the schema is nested too deep") from None
-    return Draft202012Validator(schema, registry=Registry())
+    exact = json.loads(json.dumps(schema), parse_float=number)
+    return SchemaValidator(exact, registry=Registry(), format_checker=FORMAT_CHECKER)
 
 
-def check_references(schema: Resource[Any]) -> None:
-    """Looks every reference up, so that a dangling one is found before any answer is.
+def check_subschemas(root: Resource[Any]) -> None:
+    """Refuses what could not be looked up or run, before any answer is seen.
 
     Raises:
-        Unresolvable: one leads nowhere.
+        Unresolvable: a reference leads nowhere.
+        ValueError: a pattern, a format or a keyword is one that this module does not have.
     """
-    registry: Registry[Any] = Registry().with_resource("", schema)
-    open_ = [(schema, registry.resolver_with_root(schema))]
+    registry: Registry[Any] = Registry().with_resource("", root)
+    open_ = [(root, registry.resolver_with_root(root))]
+    seen: set[int] = set()
+    keywords: set[str] = set()
     while open_:
         resource, resolver = open_.pop()
+        if id(resource.contents) in seen:
+            continue
+        seen.add(id(resource.contents))
         resolver = resolver.in_subresource(resource)
         if isinstance(resource.contents, Mapping):
+            keywords |= resource.contents.keys()
+            check_keywords(resource.contents)
             for keyword in ("$ref", "$dynamicRef"):
                 if isinstance(reference := resource.contents.get(keyword), str):
-                    resolver.lookup(reference)
+                    target = resolver.lookup(reference)
+                    found = DRAFT202012.create_resource(target.contents)
+                    open_.append((found, target.resolver))
         open_.extend((inner, resolver) for inner in resource.subresources())
+    if keywords >= {"unevaluatedProperties", "patternProperties"}:
+        raise ValueError("unevaluatedProperties is not taken together with patternProperties")
+
+
+def check_keywords(schema: Mapping[str, Any]) -> None:
+    if isinstance(schema.get("$schema"), str):
+        raise ValueError("$schema belongs at the top of the schema alone")
+    if isinstance(given := schema.get("format"), str) and given not in FORMATS:
+        raise ValueError(f"format {shortened(given)!r}: the formats are {', '.join(FORMATS)}")
+    patterns = schema.get("patternProperties")
+    for each in [schema.get("pattern"), *(patterns if isinstance(patterns, Mapping) else ())]:
+        if isinstance(each, str):
+            try:
+                engine(each)
+            except ValueError as error:
+                raise ValueError(f"pattern {shortened(each)!r}: {error}") from None
 
 
 # --- answers ----------------------------------------------------------------------------
@@ -134,7 +241,7 @@ def parse(text: str) -> Any:
         text,
         object_pairs_hook=unique,
         parse_constant=refuse_constant,
-        parse_float=double,
+        parse_float=number,
         parse_int=integer,
     )
 
@@ -150,11 +257,21 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
+def number(digits: str) -> Number:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has over {MAX_DIGITS} digits")
+    if double(digits) == 0.0:
+        if any(digit in "123456789" for digit in digits.lower().partition("e")[0]):
+            raise ValueError("a number is out of range")
+        return Number(0)  # whatever its exponent
+    return Number(digits)
+
+
 def double(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
+    value = float(digits)
+    if not math.isfinite(value):
         raise ValueError("a number is out of range")
-    return number
+    return value
 
 
 def integer(digits: str) -> int:
@@ -185,7 +302,7 @@ class JsonSchemaParameters(Parameters):
         description="The schema, Draft 2020-12. Left out, the sample's reference is the "
         f"schema. At most {MAX_SCHEMA_CHARACTERS:,} characters of JSON.",
     )
-    answer_from: AnswerFrom = Field("fenced", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("fenced", description=ANSWER_FROM_HELP)
 
 
 class JsonSchema(Verifier[JsonSchemaParameters]):
@@ -193,8 +310,8 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
 
     `details.violation` says where the answer first fails, and how.
 
-    Runs in a worker process: patterns in a schema are Python's, `uniqueItems` compares
-    every pair, and nested `oneOf` doubles the work with each level.
+    Runs in a worker process: `uniqueItems` compares every pair, and a schema that refers to
+    itself twice doubles the work with each level of the answer.
     """
 
     name = "json_schema"
@@ -250,7 +367,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
         assert self.parameters.json_schema is not None
         return canonical(self.parameters.json_schema)
 
-    def validator(self, sample: Sample) -> Draft202012Validator:
+    def validator(self, sample: Sample) -> Any:
         if self.parameters.json_schema is not None:
             return compiled(self._canonical)
         try:
@@ -258,9 +375,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
         except ValueError as error:
             raise InvalidReference(f"reference: {error}") from None
 
-    def validated(
-        self, validator: Draft202012Validator, answer: str, value: Any, depth: int
-    ) -> Score:
+    def validated(self, validator: Any, answer: str, value: Any, depth: int) -> Score:
         try:
             violation = next(validator.iter_errors(value), None)
         except RecursionError:

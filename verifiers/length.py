@@ -24,8 +24,8 @@ WORD_CHARACTERS = 16
 """A run without white space is one word for every so many characters, or part of them. Most
 words are shorter, and a completion that leaves out its spaces gains nothing."""
 
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-WORD = regex.compile(rf"[{_SPACELESS}]|[^\s{_SPACELESS}]{{1,{WORD_CHARACTERS}}}")
+SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+WORD = regex.compile(rf"[{SPACELESS}]|[^\s{SPACELESS}]{{1,{WORD_CHARACTERS}}}")
 
 
 def words(text: str) -> list[str]:

@@ -22,6 +22,7 @@ from verifiers.base import (
     ScorerSpec,
     Services,
     SpecError,
+    place,
     run_here,
 )
 from verifiers.code_execution import CodeExecution, PythonGrader
@@ -156,13 +157,15 @@ class Registry:
         if scorer_type is None:
             raise UnknownScorer(name, self.names())
         try:
-            parameters = scorer_type.parameters_type.model_validate(
-                {key: value for key, value in spec.items() if key != "type"}
-            )
+            given = {key: value for key, value in spec.items() if key != "type"}
+            parameters = scorer_type.parameters_type.model_validate(given)
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False, include_context=False)
             raise SpecError(
-                [(f["loc"], f["msg"].removeprefix("Value error, ")) for f in faults]
+                [
+                    (place(f["loc"], given, f["type"]), f["msg"].removeprefix("Value error, "))
+                    for f in faults
+                ]
             ) from None
         services = Services(
             build=lambda part: self._build(part, depth + 1), run=self._run, hosted=self._hosted

@@ -6,6 +6,7 @@ price of look-around and back-references, which RE2 does not have.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ import re2
 from pydantic import AfterValidator, Field
 
 from verifiers.base import InvalidReference, MissingField, Parameters, Sample, Score, Verifier
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 
 MAX_PATTERN_CHARACTERS = 4_096
 """Longer alternations are word lists, which `exact_match` takes as a list."""
@@ -21,8 +22,11 @@ MAX_PATTERN_CHARACTERS = 4_096
 MAX_PATTERN_BYTES = 2 * 1024 * 1024
 """What RE2 may use for one pattern: larger ones take a noticeable time to compile."""
 
-MAX_COMPILED = 128
+MAX_COMPILED = 512
 """Patterns kept ready."""
+
+UNICODE_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+"""An escape of any kind, so that none begins inside another."""
 
 
 def usable(pattern: str) -> str:
@@ -35,21 +39,34 @@ def usable(pattern: str) -> str:
     return pattern
 
 
-@lru_cache(MAX_COMPILED)
 def compiled(pattern: str) -> Any:
     if not pattern:
         raise ValueError("an empty pattern would reward saying nothing")
+    return engine(pattern)
+
+
+@lru_cache(MAX_COMPILED)
+def engine(pattern: str) -> Any:
+    """RE2's automaton for `pattern`, in which `\\uXXXX` may name a character.
+
+    Raises:
+        ValueError: RE2 does not take it, or it is too large.
+    """
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise ValueError(f"a pattern may have {MAX_PATTERN_CHARACTERS:,} characters")
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_PATTERN_BYTES
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(UNICODE_ESCAPE.sub(re2_escape, pattern), options)
     except UnicodeEncodeError:
         raise ValueError("a pattern is Unicode text, without lone surrogates") from None
     except re2.error as error:
         raise ValueError(f"not an RE2 pattern: {explanation(error)}") from None
+
+
+def re2_escape(escape: re.Match[str]) -> str:
+    return rf"\x{{{escape[1]}}}" if escape[1] else escape[0]
 
 
 def explanation(error: Exception) -> str:
@@ -73,7 +90,7 @@ class RegexParameters(Parameters):
         description="Whether the whole answer must match, or any part of it. Searching rewards "
         "a policy that tries everything in one answer.",
     )
-    answer_from: AnswerFrom = Field("final", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("final", description=ANSWER_FROM_HELP)
     strip: bool = Field(True, description="Ignore white space around the answer.")
 
 
@@ -82,9 +99,9 @@ class Regex(Verifier[RegexParameters]):
 
     `answer` is the text that matched, or the whole answer where none did.
 
-    Runs in a worker process: linear is not fast. Over 256 KiB of text, patterns within the
-    limits above took up to 1.9 s of a server's core, such as `(?:[\\p{Han}\\p{L}]\\p{L}?){140}!`:
-    where an automaton outgrows its memory, RE2 simulates it, state by state.
+    Runs in a worker process: linear is not fast. Over 256 KiB of text, a pattern within the
+    limits above such as `(?:[\\p{Han}\\p{L}]\\p{L}?){40}!` takes half a second of a server's
+    core: where an automaton outgrows its memory, RE2 simulates it, state by state.
     """
 
     name = "regex"
@@ -116,6 +133,8 @@ class Regex(Verifier[RegexParameters]):
         answer = answer_in(sample.text, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
+        if not answer.strip():  # also where the pattern takes an empty text
+            return self.lowest("no_answer")
         if self.parameters.strip:
             answer = answer.strip()
         match = (
@@ -123,8 +142,6 @@ class Regex(Verifier[RegexParameters]):
         )
         if match is not None:
             return Score(reward=1.0, outcome="correct", answer=match.group())
-        if not answer:
-            return self.lowest("no_answer")
         return Score(reward=0.0, outcome="incorrect", answer=answer)
 
     def pattern(self, sample: Sample) -> Any:

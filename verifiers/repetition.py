@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import regex
 from pydantic import Field
 
 from verifiers.base import Parameters, Sample, Score, Verifier
-from verifiers.length import words
+from verifiers.length import SPACELESS, WORD_CHARACTERS
+
+PIECE_CHARACTERS = 4
+"""Of a run too long to be a word: so short that a run's repeats show within one of it."""
+
+RUN = rf"[^\s{SPACELESS}]"
+TOKEN = regex.compile(
+    rf"[{SPACELESS}]|{RUN}{{1,{WORD_CHARACTERS}}}+(?!{RUN})|{RUN}{{1,{PIECE_CHARACTERS}}}"
+)
 
 
 class RepetitionParameters(Parameters):
@@ -26,9 +35,9 @@ class Repetition(Verifier[RepetitionParameters]):
 
     The reward is -(1 - distinct n-grams / n-grams), which is distinct-n (Li et al. 2016,
     arXiv 1510.03055) less 1; texts of fewer than n words earn 0. Departures: a run without
-    white space is chopped into words of 16 characters, and scripts without spaces into code
-    points, so that "aaaa…" and Chinese count too. All of the completion is read, reasoning
-    included.
+    white space that is over 16 characters long is chopped into pieces of 4, and scripts without
+    spaces into code points, so that "aaaa…" and Chinese count too. All of the completion is
+    read, reasoning included.
 
     A penalty, to be added to what rewards being right: an empty completion earns the top.
     `details` holds the numbers of n-grams and of distinct ones.
@@ -48,7 +57,7 @@ class Repetition(Verifier[RepetitionParameters]):
         return (-1.0, 0.0)
 
     def score_one(self, sample: Sample) -> Score:
-        total, distinct = ngram_counts(words(sample.text), self.parameters.n)
+        total, distinct = ngram_counts(TOKEN.findall(sample.text), self.parameters.n)
         return Score(
             reward=(distinct - total) / total if total else 0.0,
             outcome="correct" if distinct == total else "partial",

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
 from verifiers.exact_match import FLOOD_OF_MARKS, normalized
-from verifiers.extract import AnswerFrom, answer_in
+from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 
 Unit = Literal["character", "codepoint", "word"]
 Partial = Literal["none", "prefix", "position", "edit"]
@@ -52,7 +52,7 @@ class StringReversalParameters(Parameters):
     reference_is: Literal["source", "target"] = Field(
         "source", description="Whether the reference is the text to reverse or its reversal."
     )
-    answer_from: AnswerFrom = Field("final", description="Which part of the completion answers.")
+    answer_from: AnswerFrom = Field("final", description=ANSWER_FROM_HELP)
     strip: bool = Field(
         True, description="Ignore white space around the answer (always, where words count)."
     )
@@ -95,13 +95,14 @@ class StringReversal(Verifier[StringReversalParameters]):
             answer, target = " ".join(answer.split()), " ".join(target.split())
         elif options.strip:
             answer = answer.strip()
-        if answer == target or self.look_alike(answer, target):
+        ours, theirs = self.comparable(answer, target)
+        if ours == theirs:
             return Score(reward=1.0, outcome="correct", answer=answer)
         if not answer:
             return self.lowest("no_answer")
         if options.partial == "none":
             return Score(reward=0.0, outcome="incorrect", answer=answer)
-        credit = self.credit(answer, target)
+        credit = self.credit(ours, theirs)
         if credit is None:
             return self.lowest("rejected", limit=f"{MAX_UNITS} units")
         return Score(reward=credit, outcome="partial" if credit > 0 else "incorrect", answer=answer)
@@ -111,13 +112,13 @@ class StringReversal(Verifier[StringReversalParameters]):
             return reference
         return reversal(reference, self.parameters.unit)
 
-    def look_alike(self, answer: str, target: str) -> bool:
-        """Both are the same characters to a reader, encoded differently (é as e and ´)."""
+    def comparable(self, answer: str, target: str) -> tuple[str, str]:
+        """Both so that what a reader cannot tell apart is equal: é is one text however encoded."""
         if self.parameters.unit == "codepoint" or (answer.isascii() and target.isascii()):
-            return False
+            return answer, target
         if FLOOD_OF_MARKS.search(answer) or FLOOD_OF_MARKS.search(target):
-            return False
-        return normalized(answer, "NFC") == normalized(target, "NFC")
+            return answer, target
+        return normalized(answer, "NFC"), normalized(target, "NFC")
 
     def credit(self, answer: str, target: str) -> float | None:
         """The share of units that are right, below 1; None where it is too long to tell."""

@@ -159,13 +159,15 @@ class Weighted(Scorer[WeightedParameters]):
         "scorer": {
             "type": "weighted",
             "components": {
-                "right": {"scorer": "string_reversal", "weight": 1.0},
-                "short": {
-                    "scorer": {"type": "length", "max_length": 400, "buffer": 100},
-                    "weight": 0.5,
-                },
+                "right": {"scorer": "string_reversal", "weight": 0.9},
+                "formed": {"scorer": "format", "weight": 0.1},
             },
-            "gates": {"form": {"scorer": "format"}},
+            "gates": {
+                "short": {
+                    "scorer": {"type": "length", "max_length": 400, "buffer": 0},
+                    "at_least": 0.0,
+                }
+            },
         },
     }
 

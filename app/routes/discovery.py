@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.errors import PROBLEMS
 from app.metrics import Metrics
-from app.scheduler import Scheduler
+from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.schemas import (
     Health,
     LaneHealth,
@@ -39,7 +39,7 @@ def discovery_router(registry: Registry) -> APIRouter:
         if name in registry.presets:
             return describe_preset(registry, name)
         if name not in registry.types:
-            raise UnknownScorer(name, registry.names())
+            raise UnknownScorer(name, registry.names()).below("name")
         return describe(registry, name)
 
     return router
@@ -68,7 +68,9 @@ def health_router(scheduler: Scheduler, metrics: Metrics) -> APIRouter:
             for name, lane in scheduler.lanes.items()
         }
         status = "draining" if scheduler.draining else "not ready" if faults else "ready"
-        response.status_code = 200 if status == "ready" else 503
+        if status != "ready":
+            response.status_code = 503
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return Readiness(status=status, lanes=lanes)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from app.errors import EmptyIdempotencyKey, KeyReused
+from app.errors import KeyReused, UnusableIdempotencyKey
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
 from app.keys import key_of
 from app.scheduler import OnScore
@@ -27,7 +27,13 @@ CLIENT_CLOSED_REQUEST = 499
 MAX_SCORERS = 256
 """Different scorers in one request: each new one is compiled before anything is scored."""
 
-KEY_HELP = "Repeats the finished answer to this request under this key. May not be empty."
+MAX_KEY_CHARACTERS = 256
+"""A key is remembered with its answer. A UUID has 36 characters."""
+
+KEY_HELP = (
+    "Repeats the finished answer to this request under this key, of 1 to "
+    f"{MAX_KEY_CHARACTERS} characters."
+)
 
 T = TypeVar("T")
 
@@ -85,7 +91,9 @@ async def once(
     if key is None:
         return run
     if not key.strip():
-        raise EmptyIdempotencyKey("an empty key would be everybody's")
+        raise UnusableIdempotencyKey("an empty key would be everybody's")
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise UnusableIdempotencyKey(f"a key may have {MAX_KEY_CHARACTERS} characters")
     owner = request.headers.get("authorization", "")
     fingerprint = hashlib.blake2b(await request.body()).digest()
 

@@ -1,6 +1,7 @@
 """`POST /v1/score`: parse, submit, return."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -28,6 +29,8 @@ from verifiers.base import Score
 from verifiers.registry import Registry
 
 NDJSON = "application/x-ndjson"
+
+REFUSED = re.compile(r"q=0(?:\.0*)?")
 
 RESPONSE = TypeAdapter(ScoreResponse)
 SCORE = TypeAdapter(Score)
@@ -65,7 +68,7 @@ def score_router(
             return await job.result()
 
         repeatable = await once(request, idempotency_key, answered, run)
-        if NDJSON in accept:
+        if accepts(accept, NDJSON):
             lines = stream(repeatable)
             # What is refused is refused before the reply begins.
             first = await unless_disconnected(request, anext(lines))
@@ -78,6 +81,15 @@ def score_router(
         return Response(None, CLIENT_CLOSED_REQUEST)
 
     return router
+
+
+def accepts(accept: str, media_type: str) -> bool:
+    """Whether an Accept header names this type itself, and not to refuse it with q=0."""
+    for offer in accept.lower().split(","):
+        offered, *parameters = (part.strip() for part in offer.split(";"))
+        if offered == media_type:
+            return not any(REFUSED.fullmatch(parameter) for parameter in parameters)
+    return False
 
 
 def whole(scores: list[Score]) -> Response:

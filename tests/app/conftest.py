@@ -22,6 +22,21 @@ from app.settings import Settings
 LINUX = sys.platform == "linux"
 """Elsewhere no programs are run."""
 
+DOUBLES_WORK: dict[str, Any] = {
+    "$ref": "#/$defs/list",
+    "$defs": {
+        "list": {
+            "type": "array",
+            "items": {"allOf": [{"$ref": "#/$defs/list"}, {"$ref": "#/$defs/list"}]},
+        }
+    },
+}
+CATASTROPHIC = {"type": "json_schema", "schema": DOUBLES_WORK}
+"""Looks at each level of a nested list twice: thirty levels take days."""
+
+HANGS = "[" * 30 + "]" * 30
+FINE = "[[]]"
+
 READY = "Assay is ready at "
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.app.conftest import in_process, reversal, score
+from tests.app.conftest import in_process, reversal, score, served
 
 JSON = {"Content-Type": "application/json"}
 
@@ -74,7 +75,7 @@ def test_a_malformed_request_is_a_422_that_names_the_field(
 
 
 RAW: list[tuple[str, bytes, int, str]] = [
-    ("nothing", b"", 422, "body"),
+    ("nothing", b"", 400, ""),
     ("not JSON", b"{scorer}", 400, ""),
     ("cut short", b'{"scorer": "string_rev', 400, ""),
     ("bytes that are no UTF-8", b'{"scorer": "\xff"}', 400, ""),
@@ -211,3 +212,66 @@ def test_deep_values_are_scored_or_refused_by_name(
             assert any(error["field"].startswith(f"samples.0.{field}") for error in errors)
             assert any("levels deep" in error["message"] for error in errors)
             assert len(reply.content) < 10_000
+
+
+def test_a_field_is_named_without_the_types_that_it_might_have_had(client: TestClient) -> None:
+    body = request({"completion": {"role": "user", "content": "x"}}, {"completion": 1})
+    fields = {error["field"] for error in client.post("/v1/score", json=body).json()["errors"]}
+    assert fields == {"samples.0.completion", "samples.0.completion.role", "samples.1.completion"}
+    spec = {"type": "weighted", "components": {"a": {"scorer": 1}}}
+    errors = client.post("/v1/score", json=request(GOOD, scorer=spec)).json()["errors"]
+    assert {error["field"] for error in errors} == {"scorer.components.a.scorer"}
+    reply = score(client, {"completion": "a", "reference": 1}, scorer="exact_match")
+    assert reply.json()["scores"][0]["error"]["message"].startswith("reference: ")
+
+
+def test_a_path_names_its_parameter(client: TestClient) -> None:
+    reply = client.get("/v1/scorers/nope")
+    assert reply.status_code == 404
+    assert [error["field"] for error in reply.json()["errors"]] == ["name"]
+
+
+def test_headers_over_the_limit_are_a_431(client: TestClient) -> None:
+    for headers in ({"X": "a" * 70_000}, {f"X-{i}": "a" * 1_000 for i in range(70)}):
+        reply = client.get("/healthz", headers=headers)
+        assert reply.status_code == 431
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["code"] == "headers_too_large"
+        assert reply.headers["x-request-id"] == reply.json()["request_id"]
+    assert client.get("/healthz", headers={"X": "a" * 60_000}).status_code == 200
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body_comes() -> None:
+    with served(ASSAY_MAX_BODY_BYTES="2000") as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(
+                b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 99999999999\r\n\r\n"
+            )
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_key_is_bounded(client: TestClient) -> None:
+    body = request(GOOD)
+    for length, status in ((256, 200), (257, 422)):
+        headers = {"Idempotency-Key": "k" * length}
+        assert client.post("/v1/score", json=body, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("accept", "streams"),
+    [
+        ("application/x-ndjson", True),
+        ("Application/X-NDJSON; q=0.5, */*", True),
+        ("application/json, application/x-ndjson;q=0", False),
+        ("application/x-ndjson;q=0.000", False),
+        ("application/x-ndjson-not", False),
+        ("*/*", False),
+    ],
+)
+def test_a_stream_is_sent_to_those_who_accept_one(
+    client: TestClient, accept: str, streams: bool
+) -> None:
+    reply = client.post("/v1/score", json=request(GOOD), headers={"Accept": accept})
+    assert reply.headers["content-type"].startswith("application/x-ndjson") == streams

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.app.conftest import in_process, score
-
-CATASTROPHIC = {"type": "json_schema", "schema": {"type": "string", "pattern": "^(a+)+$"}}
-HANGS = json.dumps("a" * 60 + "b")
-FINE = json.dumps("aaa")
+from tests.app.conftest import CATASTROPHIC, FINE, HANGS, in_process, score
 
 
 def composite(gate: Any = None, **components: Any) -> dict[str, Any]:

@@ -19,15 +19,17 @@ from fastapi.testclient import TestClient
 from app.cpu_lane import CpuLane
 from app.scheduler import Scheduler
 from benchmarks.processes import children
-from tests.app.conftest import eventually, in_process, score, served
+from tests.app.conftest import (
+    CATASTROPHIC,
+    FINE,
+    HANGS,
+    eventually,
+    in_process,
+    score,
+    served,
+)
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
-
-CATASTROPHIC = {"type": "json_schema", "schema": {"type": "string", "pattern": "^(a+)+$"}}
-"""Takes seconds on thirty a's and a b, years on more."""
-
-HANGS = json.dumps("a" * 60 + "b")
-FINE = json.dumps("aaa")
 
 
 def test_a_hanging_sample_gets_the_lowest_reward_and_its_neighbours_their_own() -> None:
@@ -89,9 +91,8 @@ def test_running_out_of_memory_is_the_completions_fault() -> None:
 
 def with_lane(use: Callable[[CpuLane, Scheduler], Any], **options: Any) -> Any:
     async def go() -> Any:
-        lane = CpuLane(
-            **{"workers": 2, "cpu_limit_s": 5, "memory_bytes": 2**30, **options}, capacity=9
-        )
+        usual = {"workers": 2, "cpu_limit_s": 5, "memory_bytes": 2**30, "capacity": 9}
+        lane = CpuLane(**usual | options)
         scheduler = Scheduler([lane], max_completion_bytes=2**20)
         await scheduler.start()
         try:
@@ -130,6 +131,27 @@ def test_a_sample_whose_workers_keep_dying_is_a_retryable_error_and_no_reward() 
     score = with_lane(use, workers=1, cpu_limit_s=30)
     assert score.reward is None
     assert (score.error.code, score.error.retryable) == ("internal", True)
+
+
+def test_a_long_request_lets_a_later_one_in_between_its_samples() -> None:
+    slow = "[" * 11 + "]" * 11  # a twentieth of a second
+
+    async def use(lane: CpuLane, scheduler: Scheduler) -> tuple[list[Score], int, list[Score]]:
+        scorer = Registry().build(CATASTROPHIC)
+        begun = asyncio.Event()
+        long = scheduler.submit(
+            [scorer] * 60, [Sample(completion=slow)] * 60, on_score=lambda *_: begun.set()
+        )
+        await begun.wait()
+        short = await scheduler.submit([scorer], [Sample(completion=FINE)]).result()
+        still_open = long.scores.count(None)
+        return short, still_open, await long.result()
+
+    short, still_open, all_of_long = with_lane(use, workers=1, capacity=99)
+    assert [score.reward for score in short] == [1.0]
+    assert still_open > 0
+    assert [score.reward for score in all_of_long] == [1.0] * 60
+    assert [score.id for score in all_of_long] == [str(index) for index in range(60)]
 
 
 def test_workers_start_on_demand_and_all_end_with_the_lane() -> None:
@@ -210,6 +232,7 @@ def test_sigterm_lets_work_in_flight_finish_while_the_service_says_it_drains() -
         assert eventually(lambda: pending(client) == 2)
         service.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/readyz").headers["Retry-After"] == "1"
         assert client.get("/healthz").status_code == 200
         refused = score(client, {"completion": "cba", "reference": "abc"})
         assert (refused.status_code, refused.json()["code"]) == (503, "draining")

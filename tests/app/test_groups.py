@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.grouping.schemas import GroupsRequest, GroupsResponse
 from app.routes.groups import answer
-from tests.app.conftest import in_process
+from tests.app.conftest import CATASTROPHIC, FINE, HANGS, in_process
 from tests.app.test_bad_input import JSON
 from verifiers.base import InternalError, Run, Sample, Score, Scorer
 from verifiers.registry import Registry
@@ -100,10 +100,9 @@ def test_failed_scores_stay_out_and_get_null(client: TestClient) -> None:
 
 
 def test_a_deadline_leaves_the_scored_with_their_advantages() -> None:
-    hangs = {"type": "json_schema", "schema": {"type": "string", "pattern": "^(a+)+$"}}
-    completions = ['"aa"', "7", '"' + "a" * 60 + 'b"']
+    completions = [FINE, "7", HANGS]
     with in_process(cpu_limit_s=60) as client:
-        found = only(client, *completions, scorer=hangs, deadline_s=1.0)
+        found = only(client, *completions, scorer=CATASTROPHIC, deadline_s=1.0)
     assert [score["reward"] for score in found["scores"][:2]] == [1.0, 0.0]
     assert found["scores"][2]["error"]["code"] == "deadline_exceeded"
     assert found["advantages"] == [

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from benchmarks.processes import children, memory_bytes
-from tests.app.conftest import eventually, reversal, score, served
+from tests.app.conftest import READY, eventually, reversal, score, served
 
 
 def test_it_prints_its_address_once_it_is_ready() -> None:
@@ -26,6 +26,18 @@ def test_a_signal_ends_an_idle_service_cleanly() -> None:
         with served() as service:
             service.process.send_signal(number)
             assert service.process.wait(timeout=20) == 0
+
+
+def test_it_ends_with_its_standard_input_where_asked_to() -> None:
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--until-stdin-closes"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline().startswith(READY)
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
 
 
 def test_it_does_not_serve_strangers_without_keys() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.conftest import eventually
 from tests.trainer_client.runs import (
     assay_trainer,
     options,
@@ -123,6 +124,15 @@ def test_compare_sets_runs_side_by_side(undisturbed: Path, tmp_path: Path) -> No
     assert picture.read_bytes().startswith(PNG)
 
 
+def test_a_comparison_goes_to_the_runs_by_default(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert assay_trainer("compare", str(undisturbed.resolve())).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert (tmp_path / "runs" / "comparison.png").read_bytes().startswith(PNG)
+
+
 def test_compare_wants_runs(tmp_path: Path) -> None:
     result = assay_trainer("compare", str(tmp_path), "--output", str(tmp_path / "c.png"))
     assert result.exit_code == USAGE_ERROR
@@ -153,6 +163,28 @@ def test_the_demo_trains_on_a_service_of_its_own_and_leaves_none_behind(
     [pid] = re.findall(r"The reward service runs at http://\S+ \(pid (\d+)\)", said)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
+
+
+def test_the_service_of_a_demo_that_is_killed_ends_with_it(tmp_path: Path) -> None:
+    process = trainer("demo", *options("sft.steps=100000"), "--output", str(tmp_path / "demo"))
+    assert process.stderr is not None
+    pids: list[str] = []
+    while not pids:
+        line = process.stderr.readline()
+        assert line, "the demo ended"
+        pids = re.findall(r"The reward service runs at http://\S+ \(pid (\d+)\)", line)
+    os.kill(int(pids[0]), 0)
+    process.kill()
+    process.communicate()
+    assert eventually(lambda: ended(int(pids[0])))
+
+
+def ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"  # its new parent has not looked yet
 
 
 def test_a_demo_goes_on_where_it_stopped_with_a_service_of_its_own(tmp_path: Path) -> None:

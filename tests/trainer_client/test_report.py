@@ -50,11 +50,42 @@ def test_the_report_gives_the_figures_before_and_after(tmp_path: Path) -> None:
 
 
 def test_the_report_of_a_demo_says_what_it_shows_and_what_not(tmp_path: Path) -> None:
-    text = reported(tmp_path, Config(), [step_row(1)], [evaluation_row(0, "x", 0.2)])
-    flat = " ".join(text.split())
+    evaluations = [evaluation_row(0, "x", 0.2), evaluation_row(1, "y", 0.98)]
+    flat = words_of(reported(tmp_path, Config(), [step_row(1)], evaluations))
     assert "careless on purpose" in flat
+    assert "from 20.0% to 98.0% of the held-out texts" in flat
     assert "beats its demonstrators with only a verifier" in flat
     assert "supervised training on clean demonstrations" in flat
+
+
+CLEAN = [f"sft.{name}=0" for name in ("careless", "careless_long", "typos")]
+CLAIM = "beats its demonstrators"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "before", "after", "said"),
+    [
+        (["sft.steps=20"], 0.0, 0.0, "hardly anything to reinforce"),
+        ([], 0.3, 0.32, "did not improve on the start"),
+        ([], 0.1, 0.3, "no better than its demonstrators, up to 50.0%"),
+        (CLEAN, 0.3, 0.99, "no claim against supervised training"),
+        (CLEAN, 0.0, 0.01, "did not improve on the start"),
+    ],
+)
+def test_the_report_claims_only_what_the_figures_bear_out(
+    overrides: list[str], before: float, after: float, said: str, tmp_path: Path
+) -> None:
+    evaluations = [evaluation_row(0, "x", before), evaluation_row(1, "y", after)]
+    config = load_config(None, overrides)
+    flat = words_of(reported(tmp_path, config, [step_row(1)], evaluations))
+    assert said in flat
+    assert CLAIM not in flat
+    assert "mechanism" not in flat
+    assert ("careless" in flat) == (overrides is not CLEAN)
+
+
+def words_of(text: str) -> str:
+    return " ".join(text.split())
 
 
 def test_the_report_of_a_model_that_had_no_cold_start_claims_nothing_about_one(

@@ -101,7 +101,7 @@ def test_fenced_blocks(text: str, blocks: list[str]) -> None:
         ("boxed", r"\boxed{1} \boxed{2}", "2"),
         ("boxed", r"<think>\boxed{1}</think>2", None),
         ("boxed", "2", None),
-        ("fenced", "```\na\n```\n```\nb\n```\nc", "b\n"),
+        ("fenced", "```\na\n```\n```\nb\n```\nc", "b"),
         ("fenced", "a", "a"),
         ("fenced", "<think>```\na\n```</think>b", "b"),
         ("fenced", "<think>```\na\n```", None),

@@ -23,7 +23,7 @@ from verifiers.base import (
     run_here,
 )
 from verifiers.registry import Registry
-from verifiers.weighted import MAX_PARTS
+from verifiers.weighted import MAX_PARTS, Weighted
 
 REGISTRY = Registry()
 PENALTY = {"type": "length", "max_length": 20, "buffer": 10}
@@ -222,3 +222,9 @@ def test_parts_run_side_by_side_each_once() -> None:
     )
     asyncio.run(Registry(run=run).build(spec).score([Sample(completion="", reference="a")]))
     assert sorted(running) == sorted(together) == ["format", "repetition", "string_reversal"]
+
+
+def test_no_gate_of_the_example_spares_a_policy_a_penalty() -> None:
+    """Where the sum cannot be negative, closing a gate on purpose never pays."""
+    example = Weighted.example["scorer"]
+    assert Registry().build({**example, "gates": {}}).reward_range[0] >= 0.0
