@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from app.well_formed import SCORE, well_formed
 from verifiers.base import Sample, Score, Verifier
 from verifiers.registry import PARTS, Registry
 
@@ -31,7 +32,6 @@ REFERENCE_LIMIT_SIGNAL = signal.SIGVTALRM
 """The same, where reading the reference has: that is not the completion's fault."""
 
 SAMPLES = TypeAdapter(list[Sample])
-SCORE = TypeAdapter(Score)
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         assert isinstance(scorer, Verifier)
         for sample in SAMPLES.validate_python(request["samples"]):
             score = score_within(cpu_limit_s, scorer, sample)
-            write_all(replies, SCORE.dump_json(score) + b"\n")
+            write_all(replies, SCORE.dump_json(well_formed(score)) + b"\n")
 
 
 def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:

@@ -205,9 +205,14 @@ async def judge_by_test_code(
 
 
 def read_report(content: bytes) -> dict[str, Any]:
-    """What the driver says; where it was killed before it could, that the candidate is gone."""
+    """What the driver says; where it was killed before it could, that the candidate is gone.
+
+    The message may quote the candidate, whose texts need not be Unicode.
+    """
     try:
-        return dict(json.loads(content))
+        report = dict(json.loads(content))
+        report["message"] = report["message"].encode(errors="backslashreplace").decode()
+        return report
     except ValueError:
         return {"passed": 0, "total": 1, "verdict": "gone", "message": ""}
 
