@@ -189,7 +189,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         )
         if reference.checker is not None:
             expected = [test.stdout for test in reference.tests]
-            checker = encoded(reference.checker)
+            checker = test_code.checker(reference.checker)
             return await judge_by_checker(sandbox, submission, expected, checker, self._policy)
         matchers = [
             text_matcher(test.stdout, options.compare, options.float_tolerance)
@@ -201,10 +201,14 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         self, program: str, reference: CasesReference, sandbox: Sandbox
     ) -> Report:
         tolerance = self.parameters.float_tolerance
-        matchers = [value_matcher(case.expected, tolerance) for case in reference.cases]
+        try:
+            matchers = [value_matcher(case.expected, tolerance) for case in reference.cases]
+            inputs = [codec.encode((tuple(case.args), case.kwargs)) for case in reference.cases]
+        except codec.CodecError as error:
+            raise InvalidReference(f"a case cannot be passed on: {error}") from None
         submission = Program(
             *sources(reference.preamble, program),
-            inputs=[codec.encode((tuple(case.args), case.kwargs)) for case in reference.cases],
+            inputs=inputs,
             entry_point=reference.entry_point,
             limits=self._limits,
         )

@@ -17,6 +17,7 @@ from verifiers.base import InvalidReference
 
 CANDIDATE = "candidate"
 CHECK = "check"
+"""What test code in HumanEval's form defines, and a checker."""
 
 PLAIN_ATTRIBUTES = frozenset(
     name
@@ -65,11 +66,24 @@ def plan(test_code: str, entry_point: str | None) -> Plan:
     return Plan(test_code.encode(), stubs)
 
 
-def parse(test_code: str) -> ast.Module:
+@lru_cache(maxsize=1024)
+def checker(source: str) -> bytes:
+    """A checker as it is run.
+
+    Raises:
+        InvalidReference: it is no Python, or defines no `check`.
+    """
+    parse(source, "the checker")
+    if CHECK not in global_names(source, "the checker")[1]:
+        raise InvalidReference(f"the checker defines no {CHECK}")
+    return source.encode()
+
+
+def parse(source: str, what: str = "the test code") -> ast.Module:
     try:
-        return ast.parse(test_code)
+        return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidReference(f"the test code is not Python: {error}") from None
+        raise InvalidReference(f"{what} is not Python: {error}") from None
 
 
 def defines(tree: ast.Module, name: str) -> bool:
@@ -107,12 +121,12 @@ def called_in_every_assert(tree: ast.Module) -> frozenset[str]:
     return frozenset(set.intersection(*found)) if found else frozenset()
 
 
-def global_names(test_code: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that the test code uses, and those that it defines."""
+def global_names(source: str, what: str = "the test code") -> tuple[frozenset[str], frozenset[str]]:
+    """The global names that the source uses, and those that it defines."""
     try:
-        top = symtable.symtable(test_code, "tests.py", "exec")
+        top = symtable.symtable(source, "tests.py", "exec")
     except (SyntaxError, RecursionError) as error:
-        raise InvalidReference(f"the test code is not Python: {error}") from None
+        raise InvalidReference(f"{what} is not Python: {error}") from None
     own = (s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported())
     return frozenset(referenced_globals(top)) - {"__name__"}, frozenset(own)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -24,12 +25,23 @@ MAX_DEPTH = 100
 SMALL_INT = 1 << 62
 """Larger integers travel in hexadecimal, whose conversion takes linear time."""
 
+COLLECTIONS: dict[str, type] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+}
+
 PLAIN_DICTS = {
     ("collections", "OrderedDict"),
     ("collections", "defaultdict"),
     ("collections", "Counter"),
 }
 """Dictionaries that compare as plain ones, and become plain ones."""
+
+
+Key = Callable[[Any], str]
+"""What a dictionary's key is called in JSON."""
 
 
 class CodecError(ValueError):
@@ -40,7 +52,7 @@ class CannotLeave(CodecError):
     """A value of a type that is no plain built-in one."""
 
 
-def encode(value: object) -> bytes:
+def encode(value: object, *, max_bytes: int | None = MAX_BYTES) -> bytes:
     """`value` as bytes.
 
     Raises:
@@ -52,21 +64,24 @@ def encode(value: object) -> bytes:
         raise
     except (RecursionError, ValueError) as error:
         raise CodecError(str(error)) from None
-    if len(data) > MAX_BYTES:
+    if max_bytes is not None and len(data) > max_bytes:
         raise CodecError("the value is too large")
     return data
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, *, key: Key | None = None, max_bytes: int | None = MAX_BYTES) -> Any:
     """The value in `data`.
+
+    With `key`, dictionaries have its results as keys, each once, and sets are refused. So
+    nothing hostile is hashed but strings, whose hashes cannot be made to collide.
 
     Raises:
         CodecError: these bytes were not written by `encode`.
     """
-    if len(data) > MAX_BYTES:
+    if max_bytes is not None and len(data) > max_bytes:
         raise CodecError("the value is too large")
     try:
-        return _value(json.loads(data, parse_constant=_refuse), 0)
+        return _value(json.loads(data, parse_constant=_refuse), 0, key)
     except CodecError:
         raise
     except (RecursionError, ValueError, TypeError, LookupError, OverflowError) as error:
@@ -106,7 +121,7 @@ def _is_numpy_scalar(value: object) -> bool:
     return numpy is not None and isinstance(value, numpy.generic)
 
 
-def _value(data: Any, depth: int) -> Any:
+def _value(data: Any, depth: int, key: Key | None) -> Any:
     if type(data) is not list:
         if type(data) is dict:
             raise CodecError("objects are written as tagged arrays")
@@ -114,17 +129,26 @@ def _value(data: Any, depth: int) -> Any:
     if depth >= MAX_DEPTH:
         raise CodecError("the value is nested too deeply")
     tag, *items = data
-    if tag in ("list", "tuple", "set", "frozenset"):
-        collection = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[tag]
-        return collection([_value(item, depth + 1) for item in items])
+    if tag in COLLECTIONS:
+        if key is not None and tag in ("set", "frozenset"):
+            raise CodecError("a set")
+        return COLLECTIONS[tag]([_value(item, depth + 1, key) for item in items])
     if tag == "dict":
-        return {_value(key, depth + 1): _value(item, depth + 1) for key, item in items}
+        pairs = [(_value(k, depth + 1, key), _value(v, depth + 1, key)) for k, v in items]
+        return dict(pairs) if key is None else _named(pairs, key)
     return _atom(tag, items)
+
+
+def _named(pairs: list[tuple[Any, Any]], key: Key) -> dict[str, Any]:
+    named = {key(k): v for k, v in pairs}
+    if len(named) < len(pairs):
+        raise CodecError("two keys of one name")
+    return named
 
 
 def _atom(tag: object, items: list[Any]) -> Any:
     if tag == "complex":
-        real, imaginary = (_value(item, MAX_DEPTH - 1) for item in items)
+        real, imaginary = (_value(item, MAX_DEPTH - 1, None) for item in items)
         return complex(real, imaginary)
     (text,) = items
     if type(text) is not str:
