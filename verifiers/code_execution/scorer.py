@@ -87,7 +87,13 @@ class CodeParameters(Parameters):
     total_time_limit_s: float = Field(
         30.0, ge=0.1, le=600, description="Seconds after which no further test is started."
     )
-    memory_mb: int = Field(512, ge=64, le=16_384, description="Memory of one test, in MiB.")
+    memory_mb: int = Field(
+        512,
+        ge=64,
+        le=16_384,
+        description="Memory of one test, in MiB, of all its processes together. A program that "
+        "peaks above it fails; it is stopped at about twice as much.",
+    )
     output_kb: int = Field(4_096, ge=1, le=65_536, description="Output of one test, in KiB.")
     process_per_test: bool = Field(
         False,

@@ -63,8 +63,7 @@ def run_calls(
     """Loads the program and calls its `entry_point` once for each input.
 
     An input holds the encoded pair (args, kwargs), of any size; the encoded result goes to
-    `results`.
-    What the program prints is nobody's.
+    `results`. What the program prints is nobody's.
     """
     status, namespace = load()
     if status:
