@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from verifiers.base import InvalidReference
+from verifiers.sandbox import atoms, codec
 
 CANDIDATE = "candidate"
 CHECK = "check"
@@ -21,7 +23,7 @@ CHECK = "check"
 
 PLAIN_ATTRIBUTES = frozenset(
     name
-    for kind in (str, bytes, bytearray, int, float, complex, list, tuple, dict, set, frozenset)
+    for kind in (*codec.BASES, *codec.VIEWS, *atoms.ATOMS, range, deque, Iterator)
     for name in dir(kind)
 )
 """What may be asked of a result: only plain values cross between the processes."""

@@ -1,10 +1,14 @@
 """Carries plain Python values between processes that do not trust each other.
 
 JSON with tags: `null`, booleans, numbers and strings stand for themselves, everything else
-is an array whose first element names its type. Only exact built-in types are written: an
+is an array whose first element names its type. Only exact types of a short list arrive: an
 instance of a subclass could carry a method that lies about equality, and a class name in
 the data could make the reader import something. Nothing here can construct anything else
 than a plain value, whatever the bytes.
+
+What leaves a program (`as_base`) may also be an instance of a subclass, of which the value of
+its built-in base arrives; an iterator, which arrives as one over its items; and an array of
+numpy, which arrives as a list.
 
     >>> encode((1, {"a": {2}}))
     b'["tuple",1,["dict",["a",["set",2]]]]'
@@ -15,8 +19,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from verifiers.sandbox import atoms
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 100
@@ -31,6 +38,18 @@ COLLECTIONS: dict[str, type] = {
     "set": set,
     "frozenset": frozenset,
 }
+
+VIEWS: dict[type, str] = {
+    type({}.keys()): "keys",
+    type({}.values()): "values",
+    type({}.items()): "items",
+}
+
+BASES = frozenset((int, float, complex, str, bytes, bytearray, dict, *COLLECTIONS.values()))
+
+MAX_ITEMS = 1 << 16
+MAX_ITEM_BYTES = 1 << 20
+"""Of an iterator, as much is taken, since it may be infinite. Going on behind that raises."""
 
 PLAIN_DICTS = {
     ("collections", "OrderedDict"),
@@ -52,14 +71,14 @@ class CannotLeave(CodecError):
     """A value of a type that is no plain built-in one."""
 
 
-def encode(value: object, *, max_bytes: int | None = MAX_BYTES) -> bytes:
-    """`value` as bytes.
+def encode(value: object, *, as_base: bool = False, max_bytes: int | None = MAX_BYTES) -> bytes:
+    """`value` as bytes. With `as_base`, iterators in it are used up.
 
     Raises:
-        CodecError: it holds something other than plain built-in values, or too much.
+        CodecError: it holds something other than plain values, or too much.
     """
     try:
-        data = json.dumps(_tagged(value, 0), separators=(",", ":"), allow_nan=False).encode()
+        data = _dumps(_tagged(value, 0, as_base)).encode()
     except CodecError:
         raise
     except (RecursionError, ValueError) as error:
@@ -72,7 +91,8 @@ def encode(value: object, *, max_bytes: int | None = MAX_BYTES) -> bytes:
 def decode(data: bytes, *, key: Key | None = None, max_bytes: int | None = MAX_BYTES) -> Any:
     """The value in `data`.
 
-    With `key`, dictionaries have its results as keys, each once, and sets are refused. So
+    With `key`, it is made ready to be compared to JSON: dictionaries have the results of
+    `key` as keys, each once; views, deques and iterators are lists; sets are refused. So
     nothing hostile is hashed but strings, whose hashes cannot be made to collide.
 
     Raises:
@@ -84,7 +104,7 @@ def decode(data: bytes, *, key: Key | None = None, max_bytes: int | None = MAX_B
         return _value(json.loads(data, parse_constant=_refuse), 0, key)
     except CodecError:
         raise
-    except (RecursionError, ValueError, TypeError, LookupError, OverflowError) as error:
+    except (RecursionError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise CodecError(f"not a value: {type(error).__name__}") from None
 
 
@@ -92,7 +112,11 @@ def _refuse(constant: str) -> None:
     raise CodecError(f"{constant} is written as a tagged float")
 
 
-def _tagged(value: Any, depth: int) -> Any:
+def _dumps(tagged: Any) -> str:
+    return json.dumps(tagged, separators=(",", ":"), allow_nan=False)
+
+
+def _tagged(value: Any, depth: int, as_base: bool) -> Any:
     kind = type(value)
     if value is None or kind is bool or kind is str:
         return value
@@ -102,23 +126,67 @@ def _tagged(value: Any, depth: int) -> Any:
         return value if math.isfinite(value) else ["float", str(value)]
     if depth >= MAX_DEPTH:
         raise CodecError("the value is nested too deeply")
-    if kind in (list, tuple, set, frozenset):
-        return [kind.__name__, *(_tagged(item, depth + 1) for item in value)]
-    if kind is dict or (kind.__module__, kind.__qualname__) in PLAIN_DICTS:
-        pairs = ([_tagged(k, depth + 1), _tagged(v, depth + 1)] for k, v in value.items())
-        return ["dict", *pairs]
-    if kind in (bytes, bytearray):
-        return [kind.__name__, value.hex()]
-    if kind is complex:
-        return ["complex", _tagged(value.real, depth), _tagged(value.imag, depth)]
-    if kind.__module__ == "numpy" and _is_numpy_scalar(value):
-        return _tagged(value.item(), depth)
+    if (kind.__module__, kind.__qualname__) in PLAIN_DICTS:
+        return _tagged_base(value, dict, depth, as_base)
+    if kind.__module__ == "numpy" and _is_numpy(value, as_base):
+        return _tagged(value.tolist(), depth + 1, as_base)
+    base = next((base for base in kind.__mro__ if base in BASES), None) if as_base else kind
+    if base in BASES:
+        return _tagged_base(value, base, depth, as_base)
+    if (atom := atoms.written(value)) is not None:
+        return atom
+    if (parts := _parts(value)) is not None:
+        tag, items = parts
+        return [tag, *(_tagged(item, depth + 1, as_base) for item in items)]
+    if as_base and isinstance(value, Iterator):
+        return ["iterator", *_taken(value, depth)]
     raise CannotLeave(f"a value of type {kind.__qualname__} cannot leave its process")
 
 
-def _is_numpy_scalar(value: object) -> bool:
+def _tagged_base(value: Any, base: Any, depth: int, as_base: bool) -> Any:
+    """What the methods of `base` itself say of `value`, whatever its class makes of them."""
+    if base in (int, float, str):
+        convert = {int: int.__int__, float: float.__float__, str: str.__str__}[base]
+        return _tagged(convert(value), depth, as_base)
+    if base in (bytes, bytearray):
+        return [base.__name__, base.hex(value)]
+    if base is complex:
+        value = complex.__complex__(value)
+        return ["complex", *(_tagged(part, depth, as_base) for part in (value.real, value.imag))]
+    if base is dict:
+        pairs = dict.items(value)
+        return ["dict", *([_tagged(x, depth + 1, as_base) for x in pair] for pair in pairs)]
+    return [base.__name__, *(_tagged(item, depth + 1, as_base) for item in base.__iter__(value))]
+
+
+def _parts(value: Any) -> tuple[str, Iterable[Any]] | None:
+    """The tag and the plain values that make up a range, a view or a deque."""
+    kind = type(value)
+    if kind is range:
+        return "range", (value.start, value.stop, value.step)
+    if kind is deque:
+        return "deque", (value.maxlen, *value)
+    return (VIEWS[kind], value) if kind in VIEWS else None
+
+
+def _taken(iterator: Iterator[Any], depth: int) -> Iterator[Any]:
+    """The tagged items, and first whether these are all."""
+    items: list[Any] = []
+    size = 0
+    for item in iterator:
+        if len(items) == MAX_ITEMS or size > MAX_ITEM_BYTES:
+            return iter((False, *items))
+        items.append(_tagged(item, depth + 1, as_base=True))
+        size += len(_dumps(items[-1]))
+    return iter((True, *items))
+
+
+def _is_numpy(value: object, as_base: bool) -> bool:
+    """A scalar of numpy's, or an array that may become a list."""
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.generic)
+    if numpy is None:
+        return False
+    return isinstance(value, numpy.generic) or (as_base and type(value) is numpy.ndarray)
 
 
 def _value(data: Any, depth: int, key: Key | None) -> Any:
@@ -136,7 +204,36 @@ def _value(data: Any, depth: int, key: Key | None) -> Any:
     if tag == "dict":
         pairs = [(_value(k, depth + 1, key), _value(v, depth + 1, key)) for k, v in items]
         return dict(pairs) if key is None else _named(pairs, key)
+    if tag in REBUILT:
+        values = [_value(item, depth + 1, key) for item in items]
+        return REBUILT[tag](values) if key is None or tag == "range" else _listed(tag, values)
     return _atom(tag, items)
+
+
+def _listed(tag: str, values: list[Any]) -> list[Any]:
+    if tag == "iterator" and values[0] is not True:
+        raise CodecError("too many items")
+    return values[1:] if tag in ("iterator", "deque") else values
+
+
+def _iterator(values: list[Any]) -> Iterator[Any]:
+    is_whole, *items = values
+    return iter(items) if is_whole is True else _cut(items)
+
+
+def _cut(items: list[Any]) -> Iterator[Any]:
+    yield from items
+    raise CodecError("an iterator of more items than can leave a process")
+
+
+REBUILT: dict[str, Callable[[list[Any]], Any]] = {
+    "range": lambda values: range(*values),
+    "keys": lambda values: dict.fromkeys(values).keys(),
+    "values": lambda values: dict(enumerate(values)).values(),
+    "items": lambda values: dict(values).items(),
+    "deque": lambda values: deque(values[1:], values[0]),
+    "iterator": _iterator,
+}
 
 
 def _named(pairs: list[tuple[Any, Any]], key: Key) -> dict[str, Any]:
@@ -153,6 +250,8 @@ def _atom(tag: object, items: list[Any]) -> Any:
     (text,) = items
     if type(text) is not str:
         raise CodecError("an atom is written as a string")
+    if tag in atoms.KINDS:
+        return atoms.read(str(tag), text)
     if tag == "int":
         return int(text, 16)
     if tag == "float" and text in ("nan", "inf", "-inf"):

@@ -14,7 +14,9 @@ import ast
 import builtins
 import os
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from verifiers.sandbox import channel, codec, runner
@@ -23,7 +25,7 @@ LENGTH = struct.Struct("=I")
 
 RETURNED, RAISED, MISSING = "returned", "raised", "missing"
 
-MUTABLE: tuple[type, ...] = (list, dict, set, bytearray)
+MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque)
 """Arguments of these types are seen changed by the caller, as in one process."""
 
 MAX_MESSAGE = 500
@@ -59,7 +61,7 @@ def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
 
 def answer(namespace: dict[str, Any], request: bytes) -> bytes:
     name, args, kwargs = codec.decode(request)
-    before = [codec.encode(value) if type(value) in MUTABLE else b"" for value in args]
+    before = [outgoing(value) if type(value) in MUTABLE else b"" for value in args]
     try:
         function = runner.resolve(namespace, name)
     except NameError:
@@ -69,11 +71,14 @@ def answer(namespace: dict[str, Any], request: bytes) -> bytes:
         changed = [
             (index, value)
             for index, value in enumerate(args)
-            if type(value) in MUTABLE and codec.encode(value) != before[index]
+            if type(value) in MUTABLE and outgoing(value) != before[index]
         ]
-        return codec.encode((RETURNED, result, changed))
+        return outgoing((RETURNED, result, changed))
     except Exception as error:
-        return codec.encode((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+        return outgoing((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+
+
+outgoing = partial(codec.encode, as_base=True)
 
 
 def builtin_name(error: Exception) -> str:
@@ -134,7 +139,7 @@ def replace_content(target: Any, content: Any) -> None:
     if type(target) is not type(content) or type(target) not in MUTABLE:
         raise codec.CodecError("an argument changed its type")
     target.clear()
-    if isinstance(target, list | bytearray):
+    if isinstance(target, list | bytearray | deque):
         target.extend(content)
     else:
         target.update(content)

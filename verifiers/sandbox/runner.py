@@ -73,7 +73,7 @@ def run_calls(
         def call(descriptor: int = descriptor) -> None:
             args, kwargs = codec.decode(read_all(descriptor), max_bytes=None)
             result = resolve(namespace, entry_point)(*args, **kwargs)
-            write_all(results, codec.encode(result))
+            write_all(results, codec.encode(result, as_base=True))
 
         status = status_of(call)
         if status:
