@@ -213,7 +213,9 @@ async def judge_by_test_code(
         InvalidReference: the test code passes what cannot leave its process.
     """
     async with sandbox.session(program) as session:
-        usage, content = await session.drive(plan.code, plan.stubs, stop_early=policy.stop_early)
+        usage, content = await session.drive(
+            plan.code, plan.stubs, plan.values, stop_early=policy.stop_early
+        )
     tests = read_report(content)
     if tests["verdict"] == "unsplittable":
         raise InvalidReference(f"the test code cannot be split: {tests['message']}")

@@ -10,7 +10,7 @@ import ast
 import builtins
 import symtable
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,10 +34,16 @@ FRAMEWORKS = ("pytest", "unittest")
 
 @dataclass(frozen=True)
 class Plan:
-    """Test code ready to be driven. `stubs`: its name for each function of the program."""
+    """Test code ready to be driven.
+
+    Attributes:
+        stubs: its name for each function of the program.
+        values: those of them that it also reads without calling: perhaps constants.
+    """
 
     code: bytes
     stubs: dict[str, str]
+    values: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -65,7 +71,8 @@ def plan(test_code: str, entry_point: str | None) -> Plan:
             "in_process runs them together, at low trust"
         )
     stubs = {name: entry_point if name == CANDIDATE and entry_point else name for name in names}
-    return Plan(test_code.encode(), stubs)
+    values = names & read_without_a_call(tree) - {entry_point, CANDIDATE}
+    return Plan(test_code.encode(), stubs, tuple(sorted(values)))
 
 
 @lru_cache(maxsize=1024)
@@ -123,6 +130,13 @@ def called_in_every_assert(tree: ast.Module) -> frozenset[str]:
     return frozenset(set.intersection(*found)) if found else frozenset()
 
 
+def read_without_a_call(tree: ast.Module) -> set[str]:
+    """Names that are more than what is called."""
+    nodes = list(ast.walk(tree))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called}
+
+
 def global_names(source: str, what: str = "the test code") -> tuple[frozenset[str], frozenset[str]]:
     """The global names that the source uses, and those that it defines."""
     try:
@@ -151,11 +165,21 @@ def obstacles(tree: ast.Module, names: frozenset[str]) -> Iterator[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (f"it imports {name}" for name in imported(node) if name in FRAMEWORKS)
         elif isinstance(node, ast.ExceptHandler) and node.type is not None:
-            yield from (
-                f"it catches {inner.id}"
-                for inner in ast.walk(node.type)
-                if isinstance(inner, ast.Name) and inner.id in names
-            )
+            yield from (f"it catches {name}" for name in named_in([node.type], names))
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"it derives from {name}" for name in named_in(node.bases, names))
+        elif isinstance(node, ast.Call) and is_call_of(node, CLASS_QUESTIONS):
+            yield from (f"it asks for a {name}" for name in named_in(node.args[1:], names))
+
+
+CLASS_QUESTIONS = frozenset(("isinstance", "issubclass"))
+
+
+def named_in(nodes: Sequence[ast.expr], names: frozenset[str]) -> Iterator[str]:
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id in names:
+                yield inner.id
 
 
 def attribute_obstacles(
