@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from app.well_formed import well_formed
 from verifiers.base import (
     DeadlineExceeded,
     InternalError,
@@ -123,6 +124,7 @@ class Batch:
         if reward is not None and not self._lowest <= reward <= self._highest:
             logger.error("%s gave %r, out of its range", self.scorer.name, reward)
             score = Score.failed(InternalError(f"{self.scorer.name} left its reward range"))
+        score = well_formed(score)
         score.scorer = self._identity
         self.job.settle(index, score)
 

@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from app.well_formed import SCORE, well_formed
 from verifiers.base import Sample, Score, Verifier
 from verifiers.registry import PARTS, Registry
 
@@ -35,7 +36,6 @@ REFERENCE_LIMIT_SIGNAL = signal.SIGVTALRM
 TURN_OVER = b"turn over"
 
 SAMPLES = TypeAdapter(list[Sample])
-SCORE = TypeAdapter(Score)
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
                 write_all(replies, TURN_OVER + b"\n")
                 break
             score = score_within(cpu_limit_s, scorer, sample)
-            write_all(replies, SCORE.dump_json(score) + b"\n")
+            write_all(replies, SCORE.dump_json(well_formed(score)) + b"\n")
 
 
 def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:

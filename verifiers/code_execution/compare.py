@@ -10,6 +10,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 from verifiers.sandbox import codec
@@ -24,7 +26,10 @@ NUMBER = re.compile(rb"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MAX_NUMBER_BYTES = 400
 """Longer digits are compared as text."""
 
-ENCODING_SLACK = 8
+INEXACT: tuple[set[type], ...] = ({float}, {int, float})
+"""Types of two numbers that a tolerance is for."""
+
+ENCODING_SLACK = 16
 """Encodings of equal values differ in length by tags and number formats, no more than this."""
 
 
@@ -71,25 +76,37 @@ def same_words(ours: list[bytes], theirs: list[bytes], tolerance: float | None) 
 
 
 def close(ours: bytes, theirs: bytes, tolerance: float) -> bool:
-    """Both are numbers, not both integers, and within the tolerance of each other."""
+    """Both are numbers, not both integers, and within the tolerance of each other.
+
+    A number that is no finite float is only equal to its own digits.
+    """
     if max(len(ours), len(theirs)) > MAX_NUMBER_BYTES:
         return False
     if not (NUMBER.fullmatch(ours) and NUMBER.fullmatch(theirs)):
         return False
     if INTEGER.fullmatch(ours) and INTEGER.fullmatch(theirs):
         return int(ours) == int(theirs)
-    return near(float(ours), float(theirs), tolerance)
+    numbers = float(ours), float(theirs)
+    return all(map(math.isfinite, numbers)) and near(*numbers, tolerance)
 
 
-def near(ours: float, theirs: float, tolerance: float) -> bool:
-    return ours == theirs or abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
+def near(ours: float | Decimal | Fraction, theirs: float, tolerance: float) -> bool:
+    """Infinities and NaN are near nothing; numbers too large for a float only their equals."""
+    try:
+        distance = abs(float(ours) - theirs)
+        return ours == theirs or (
+            distance < math.inf and distance <= tolerance * max(1.0, abs(theirs))
+        )
+    except OverflowError:
+        return ours == theirs
 
 
 def value_matcher(expected: Any, tolerance: float | None) -> Callable[[bytes], bool]:
     """Whether an encoded result equals the JSON value `expected`, as Python compares.
 
-    Tuples equal lists and keys equal their JSON form, since JSON has neither tuples nor
-    keys that are no strings. Sets equal nothing: their order would be a matter of luck.
+    Tuples, ranges, views, deques and iterators equal lists of their items, and keys equal
+    their JSON form, since JSON has none of these and no keys but strings. Sets equal nothing:
+    their order would be a matter of luck.
     """
     encoded = codec.encode(expected)
 
@@ -99,8 +116,8 @@ def value_matcher(expected: Any, tolerance: float | None) -> Callable[[bytes], b
         if len(output) > ENCODING_SLACK * len(encoded) + 1024:
             return False
         try:
-            return equal(codec.decode(output), expected, tolerance)
-        except codec.CodecError:
+            return equal(codec.decode(output, key=json_key), expected, tolerance)
+        except (codec.CodecError, OverflowError):  # the length of a range may be one
             return False
 
     return matches
@@ -109,24 +126,33 @@ def value_matcher(expected: Any, tolerance: float | None) -> Callable[[bytes], b
 def equal(ours: Any, theirs: Any, tolerance: float | None) -> bool:
     if isinstance(theirs, list):
         return (
-            isinstance(ours, list | tuple)
+            isinstance(ours, list | tuple | range)
             and len(ours) == len(theirs)
             and all(equal(a, b, tolerance) for a, b in zip(ours, theirs, strict=True))
         )
     if isinstance(theirs, dict):
-        if not isinstance(ours, dict) or len(ours) != len(theirs):
-            return False
-        named = {json_key(key): value for key, value in ours.items()}
-        return named.keys() == theirs.keys() and all(
-            equal(value, theirs[key], tolerance) for key, value in named.items()
+        return (
+            isinstance(ours, dict)
+            and ours.keys() == theirs.keys()
+            and all(equal(value, theirs[key], tolerance) for key, value in ours.items())
         )
-    if tolerance is not None and isinstance(theirs, int | float) and isinstance(ours, float):
-        return math.isfinite(ours) and near(ours, theirs, tolerance)
+    if tolerance is not None and isinstance(ours, Decimal | Fraction):
+        return isinstance(theirs, int | float) and near(ours, theirs, tolerance)
+    if tolerance is not None and {type(ours), type(theirs)} in INEXACT:
+        return near(ours, theirs, tolerance)
     return bool(ours == theirs)
 
 
-def json_key(key: Any) -> Any:
-    """A dictionary's key as JSON writes it; others stay, and equal nothing."""
+def json_key(key: Any) -> str:
+    """A dictionary's key as JSON writes it.
+
+    Raises:
+        ValueError: JSON has no such keys, or Python writes no integer of that length.
+    """
+    if isinstance(key, str):
+        return key
     if key is None or isinstance(key, bool):
         return {None: "null", True: "true", False: "false"}[key]
-    return repr(key) if isinstance(key, int | float) else key
+    if isinstance(key, int | float):
+        return repr(key)
+    raise ValueError("no key of JSON")

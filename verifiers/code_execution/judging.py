@@ -28,8 +28,11 @@ Verdict = Literal[
     "compile_error",
 ]
 
-MAX_CHECKED_BYTES = 1024 * 1024
-"""Of an output, as much is shown to a checker: escaped, it still fits a frame."""
+MAX_CHECKED_BYTES = 256 * 1024 * 1024
+"""Of all outputs together, as much is kept for a checker."""
+
+CHECKER_MEMORY_BYTES = 512 * 1024 * 1024
+"""At least: a checker holds input, output and expected output, and is not on trial."""
 
 Matcher = Callable[[bytes], bool]
 
@@ -147,38 +150,58 @@ async def judge_by_checker(
     What it raises counts against the candidate, whose output made it raise.
 
     Raises:
-        InvalidReference: the checker does not compile.
+        InvalidReference: the checker does not compile, or fails before it is called.
     """
     outputs: dict[int, bytes] = {}
 
     def keep(index: int) -> Matcher:
-        return lambda output: outputs.setdefault(index, output) is output
+        def fits(output: bytes) -> bool:
+            outputs[index] = output
+            return sum(map(len, outputs.values())) <= MAX_CHECKED_BYTES
+
+        return fits
 
     matchers = [keep(index) for index in range(len(expected))]
     report = await judge_outputs(sandbox, program, matchers, replace(policy, share_process=False))
-    texts = [
-        (readable(program.inputs[index]), readable(output), expected[index])
-        for index, output in outputs.items()
-    ]
-    inputs = [codec.encode((each, {})) for each in texts]
-    checking = Program(checker, inputs=inputs, entry_point="check", limits=program.limits)
-    async with sandbox.session(checking) as session:
-        for position, index in enumerate(outputs):
-            execution = await session.run([position])
-            if execution.verdict == "compile_error":
-                raise InvalidReference("the checker is not Python")
-            if execution.verdict != "ok" or execution.outputs != [YES]:
-                report.verdicts[index] = "wrong_answer"
-                report.message = report.message or execution.stderr
+    limits = replace(
+        program.limits, memory_bytes=max(program.limits.memory_bytes, CHECKER_MEMORY_BYTES)
+    )
+    for index, output in outputs.items():
+        if report.verdicts[index] != "accepted":
+            continue
+        texts = (readable(program.inputs[index]), readable(output), expected[index])
+        # escaped, texts grow up to six times: these are ours to send, so they have no limit
+        given = codec.encode((texts, {}), max_bytes=None)
+        checking = Program(checker, inputs=[given], entry_point="check", limits=limits)
+        accepted, message = await check(sandbox, checking)
+        if not accepted:
+            report.verdicts[index] = "wrong_answer"
+            report.message = report.message or message
     return report
 
 
+async def check(sandbox: Sandbox, checking: Program) -> tuple[bool, str]:
+    """Whether the checker accepts, and the end of what it wrote to standard error.
+
+    Raises:
+        InvalidReference: the checker does not compile, or fails before it is called.
+    """
+    async with sandbox.session(checking) as session:
+        execution = await session.run([0])
+        if execution.verdict == "compile_error":
+            raise InvalidReference("the checker is not Python")
+        if execution.verdict == "runtime_error" and (await session.run([])).verdict != "ok":
+            raise InvalidReference(f"the checker fails: {execution.stderr[-MAX_QUOTED:]}")
+    return execution.verdict == "ok" and execution.outputs == [YES], execution.stderr
+
+
 YES = codec.encode(True)
+MAX_QUOTED = 200
 
 
 def readable(data: bytes) -> str:
     """Text for the checker; what is no UTF-8 becomes replacement characters."""
-    return data[:MAX_CHECKED_BYTES].decode(errors="replace")
+    return data.decode(errors="replace")
 
 
 async def judge_by_test_code(
@@ -190,7 +213,9 @@ async def judge_by_test_code(
         InvalidReference: the test code passes what cannot leave its process.
     """
     async with sandbox.session(program) as session:
-        usage, content = await session.drive(plan.code, plan.stubs, stop_early=policy.stop_early)
+        usage, content = await session.drive(
+            plan.code, plan.stubs, plan.values, stop_early=policy.stop_early
+        )
     tests = read_report(content)
     if tests["verdict"] == "unsplittable":
         raise InvalidReference(f"the test code cannot be split: {tests['message']}")
@@ -205,9 +230,14 @@ async def judge_by_test_code(
 
 
 def read_report(content: bytes) -> dict[str, Any]:
-    """What the driver says; where it was killed before it could, that the candidate is gone."""
+    """What the driver says; where it was killed before it could, that the candidate is gone.
+
+    The message may quote the candidate, whose texts need not be Unicode.
+    """
     try:
-        return dict(json.loads(content))
+        report = dict(json.loads(content))
+        report["message"] = report["message"].encode(errors="backslashreplace").decode()
+        return report
     except ValueError:
         return {"passed": 0, "total": 1, "verdict": "gone", "message": ""}
 

@@ -87,7 +87,13 @@ class CodeParameters(Parameters):
     total_time_limit_s: float = Field(
         30.0, ge=0.1, le=600, description="Seconds after which no further test is started."
     )
-    memory_mb: int = Field(512, ge=64, le=16_384, description="Memory of one test, in MiB.")
+    memory_mb: int = Field(
+        512,
+        ge=64,
+        le=16_384,
+        description="Memory of one test, in MiB, of all its processes together. A program that "
+        "peaks above it fails; it is stopped at about twice as much.",
+    )
     output_kb: int = Field(4_096, ge=1, le=65_536, description="Output of one test, in KiB.")
     process_per_test: bool = Field(
         False,
@@ -189,7 +195,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         )
         if reference.checker is not None:
             expected = [test.stdout for test in reference.tests]
-            checker = encoded(reference.checker)
+            checker = test_code.checker(reference.checker)
             return await judge_by_checker(sandbox, submission, expected, checker, self._policy)
         matchers = [
             text_matcher(test.stdout, options.compare, options.float_tolerance)
@@ -201,10 +207,14 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         self, program: str, reference: CasesReference, sandbox: Sandbox
     ) -> Report:
         tolerance = self.parameters.float_tolerance
-        matchers = [value_matcher(case.expected, tolerance) for case in reference.cases]
+        try:
+            matchers = [value_matcher(case.expected, tolerance) for case in reference.cases]
+            inputs = [codec.encode((tuple(case.args), case.kwargs)) for case in reference.cases]
+        except codec.CodecError as error:
+            raise InvalidReference(f"a case cannot be passed on: {error}") from None
         submission = Program(
             *sources(reference.preamble, program),
-            inputs=[codec.encode((tuple(case.args), case.kwargs)) for case in reference.cases],
+            inputs=inputs,
             entry_point=reference.entry_point,
             limits=self._limits,
         )

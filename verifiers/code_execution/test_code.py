@@ -9,18 +9,21 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from verifiers.base import InvalidReference
+from verifiers.sandbox import atoms, codec
 
 CANDIDATE = "candidate"
 CHECK = "check"
+"""What test code in HumanEval's form defines, and a checker."""
 
 PLAIN_ATTRIBUTES = frozenset(
     name
-    for kind in (str, bytes, bytearray, int, float, complex, list, tuple, dict, set, frozenset)
+    for kind in (*codec.BASES, *codec.VIEWS, *atoms.ATOMS, range, deque, Iterator)
     for name in dir(kind)
 )
 """What may be asked of a result: only plain values cross between the processes."""
@@ -31,10 +34,16 @@ FRAMEWORKS = ("pytest", "unittest")
 
 @dataclass(frozen=True)
 class Plan:
-    """Test code ready to be driven. `stubs`: its name for each function of the program."""
+    """Test code ready to be driven.
+
+    Attributes:
+        stubs: its name for each function of the program.
+        values: those of them that it also reads without calling: perhaps constants.
+    """
 
     code: bytes
     stubs: dict[str, str]
+    values: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1024)
@@ -62,14 +71,28 @@ def plan(test_code: str, entry_point: str | None) -> Plan:
             "in_process runs them together, at low trust"
         )
     stubs = {name: entry_point if name == CANDIDATE and entry_point else name for name in names}
-    return Plan(test_code.encode(), stubs)
+    values = names & read_without_a_call(tree) - {entry_point, CANDIDATE}
+    return Plan(test_code.encode(), stubs, tuple(sorted(values)))
 
 
-def parse(test_code: str) -> ast.Module:
+@lru_cache(maxsize=1024)
+def checker(source: str) -> bytes:
+    """A checker as it is run.
+
+    Raises:
+        InvalidReference: it is no Python, or defines no `check`.
+    """
+    parse(source, "the checker")
+    if CHECK not in global_names(source, "the checker")[1]:
+        raise InvalidReference(f"the checker defines no {CHECK}")
+    return source.encode()
+
+
+def parse(source: str, what: str = "the test code") -> ast.Module:
     try:
-        return ast.parse(test_code)
+        return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidReference(f"the test code is not Python: {error}") from None
+        raise InvalidReference(f"{what} is not Python: {error}") from None
 
 
 def defines(tree: ast.Module, name: str) -> bool:
@@ -107,12 +130,19 @@ def called_in_every_assert(tree: ast.Module) -> frozenset[str]:
     return frozenset(set.intersection(*found)) if found else frozenset()
 
 
-def global_names(test_code: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that the test code uses, and those that it defines."""
+def read_without_a_call(tree: ast.Module) -> set[str]:
+    """Names that are more than what is called."""
+    nodes = list(ast.walk(tree))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called}
+
+
+def global_names(source: str, what: str = "the test code") -> tuple[frozenset[str], frozenset[str]]:
+    """The global names that the source uses, and those that it defines."""
     try:
-        top = symtable.symtable(test_code, "tests.py", "exec")
+        top = symtable.symtable(source, "tests.py", "exec")
     except (SyntaxError, RecursionError) as error:
-        raise InvalidReference(f"the test code is not Python: {error}") from None
+        raise InvalidReference(f"{what} is not Python: {error}") from None
     own = (s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported())
     return frozenset(referenced_globals(top)) - {"__name__"}, frozenset(own)
 
@@ -135,11 +165,21 @@ def obstacles(tree: ast.Module, names: frozenset[str]) -> Iterator[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (f"it imports {name}" for name in imported(node) if name in FRAMEWORKS)
         elif isinstance(node, ast.ExceptHandler) and node.type is not None:
-            yield from (
-                f"it catches {inner.id}"
-                for inner in ast.walk(node.type)
-                if isinstance(inner, ast.Name) and inner.id in names
-            )
+            yield from (f"it catches {name}" for name in named_in([node.type], names))
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"it derives from {name}" for name in named_in(node.bases, names))
+        elif isinstance(node, ast.Call) and is_call_of(node, CLASS_QUESTIONS):
+            yield from (f"it asks for a {name}" for name in named_in(node.args[1:], names))
+
+
+CLASS_QUESTIONS = frozenset(("isinstance", "issubclass"))
+
+
+def named_in(nodes: Sequence[ast.expr], names: frozenset[str]) -> Iterator[str]:
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id in names:
+                yield inner.id
 
 
 def attribute_obstacles(

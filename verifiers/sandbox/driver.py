@@ -14,16 +14,18 @@ import ast
 import builtins
 import os
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from verifiers.sandbox import channel, codec, runner
 
 LENGTH = struct.Struct("=I")
 
-RETURNED, RAISED, MISSING = "returned", "raised", "missing"
+RETURNED, RAISED, MISSING, CALLABLE = "returned", "raised", "missing", "callable"
 
-MUTABLE: tuple[type, ...] = (list, dict, set, bytearray)
+MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque)
 """Arguments of these types are seen changed by the caller, as in one process."""
 
 MAX_MESSAGE = 500
@@ -59,7 +61,9 @@ def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
 
 def answer(namespace: dict[str, Any], request: bytes) -> bytes:
     name, args, kwargs = codec.decode(request)
-    before = [codec.encode(value) if type(value) in MUTABLE else b"" for value in args]
+    if args is None:
+        return look_up(namespace, name)
+    before = [outgoing(value) if type(value) in MUTABLE else b"" for value in args]
     try:
         function = runner.resolve(namespace, name)
     except NameError:
@@ -69,11 +73,23 @@ def answer(namespace: dict[str, Any], request: bytes) -> bytes:
         changed = [
             (index, value)
             for index, value in enumerate(args)
-            if type(value) in MUTABLE and codec.encode(value) != before[index]
+            if type(value) in MUTABLE and outgoing(value) != before[index]
         ]
-        return codec.encode((RETURNED, result, changed))
+        return outgoing((RETURNED, result, changed))
     except Exception as error:
-        return codec.encode((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+        return outgoing((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+
+
+def look_up(namespace: dict[str, Any], name: str) -> bytes:
+    """The value of a name, where it has one that can leave."""
+    try:
+        value = runner.resolve(namespace, name)
+        return outgoing((CALLABLE, name, "") if callable(value) else (RETURNED, value, []))
+    except Exception:
+        return outgoing((MISSING, name, ""))
+
+
+outgoing = partial(codec.encode, as_base=True)
 
 
 def builtin_name(error: Exception) -> str:
@@ -97,14 +113,7 @@ class Stub:
             request = codec.encode((self.__name__, args, kwargs))
         except codec.CannotLeave as error:
             raise Unsplittable(str(error)) from None
-        try:
-            write_frame(self._requests, request)
-            reply = read_frame(self._replies)
-        except OSError:
-            reply = None
-        if reply is None:
-            raise CandidateGone
-        kind, value, more = codec.decode(reply)
+        kind, value, more = self._ask(request)
         if kind == MISSING:
             raise NameError(f"the program defines no {self.__name__}")
         if kind == RAISED:
@@ -112,6 +121,27 @@ class Stub:
         for index, content in more:
             replace_content(args[index], content)
         return value
+
+    def _ask(self, request: bytes) -> Any:
+        try:
+            write_frame(self._requests, request)
+            reply = read_frame(self._replies)
+        except OSError:
+            reply = None
+        if reply is None:
+            raise CandidateGone
+        return codec.decode(reply)
+
+    def current(self) -> Any:
+        """The value that the name has now; this stub, where that is a function.
+
+        Raises:
+            NameError: it has none that can leave the program.
+        """
+        kind, value, _ = self._ask(codec.encode((self.__name__, None, None)))
+        if kind == MISSING:
+            raise NameError(f"the program defines no {self.__name__}")
+        return value if kind == RETURNED else self
 
 
 def rebuilt(name: object, message: object) -> Exception:
@@ -134,18 +164,23 @@ def replace_content(target: Any, content: Any) -> None:
     if type(target) is not type(content) or type(target) not in MUTABLE:
         raise codec.CodecError("an argument changed its type")
     target.clear()
-    if isinstance(target, list | bytearray):
+    if isinstance(target, list | bytearray | deque):
         target.extend(content)
     else:
         target.update(content)
 
 
 def run_test_code(
-    test_code: bytes, stubs: dict[str, str], pipes: tuple[int, int], stop_early: bool
+    test_code: bytes,
+    stubs: dict[str, str],
+    values: Sequence[str],
+    pipes: tuple[int, int],
+    stop_early: bool,
 ) -> dict[str, Any]:
     """Runs the top-level statements in order; each `assert` or bare call is a test.
 
-    `stubs` maps names in the test code to functions of the candidate.
+    `stubs` maps names in the test code to functions of the candidate. Those of `values` may
+    have another value instead, which is looked up anew before each statement.
 
     Returns:
         `passed`, `total`, the `verdict` of the first failure or "ok", and its `message`.
@@ -155,11 +190,23 @@ def run_test_code(
     report: dict[str, Any] = {"passed": 0, "total": sum(tests), "verdict": "ok", "message": ""}
     namespace = runner.fresh_main()
     namespace["__name__"] = "tests"
-    namespace.update({name: Stub(target, *pipes) for name, target in stubs.items()})
+    functions = {name: Stub(target, *pipes) for name, target in stubs.items()}
+    namespace.update(functions)
+
+    def look_up_values() -> None:
+        for name in values:
+            try:
+                namespace[name] = functions[name].current()
+            except NameError:
+                if not hasattr(builtins, name):  # which must not stand in for the program's
+                    namespace.pop(name, None)
+
     for statement, is_test in zip(statements, tests, strict=True):
         code = compile(ast.Module([statement], []), "tests.py", "exec")
-        failure = failure_of(lambda code=code: exec(code, namespace))  # type: ignore[misc]
-        if isinstance(statement, ast.Import | ast.ImportFrom) and failure is not None:
+        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
+        failure = None if is_import else failure_of(look_up_values)
+        failure = failure or failure_of(lambda code=code: exec(code, namespace))  # type: ignore[misc]
+        if is_import and failure is not None:
             failure = "unsplittable", failure[1]  # what is not here is not the program's fault
         if failure is None:
             report["passed"] += is_test

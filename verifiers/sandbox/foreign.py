@@ -16,8 +16,10 @@ from verifiers.sandbox import confine, landlock, memory_file, seccomp, superviso
 from verifiers.sandbox.artefacts import MAX_FILE_BYTES, Artefacts
 from verifiers.sandbox.confine import Layers, Limits, Streams
 
-MAX_PROCESSES = 64
-"""Of a compiler or a shell, at a time."""
+MAX_PROCESSES = 16
+"""Of a compiler or a shell, at a time, where its slot has a uid of its own."""
+MAX_PROCESSES_OF_A_SHARED_UID = 64
+"""Beside those that are there already; others may start some meanwhile."""
 
 COMPILER_LIMITS = Limits(
     cpu_s=20.0,
@@ -114,7 +116,9 @@ class Foreign(NamedTuple):
 
         try:
             streams = Streams(given, stdout, stderr)
-            return supervisor.spawn(layers, streams, limits, body, executes=True)
+            return supervisor.spawn(
+                layers, streams, limits, body, executes=True, may_fork=purpose != "program"
+            )
         finally:
             if ruleset is not None:
                 os.close(ruleset)
@@ -123,7 +127,9 @@ class Foreign(NamedTuple):
         """A uid of its own is nobody else's; a shared one has other processes already."""
         if purpose == "program":
             return self.layers.max_threads
-        return MAX_PROCESSES + (0 if self.layers.uid is not None else tasks_of(os.getuid()))
+        if self.layers.uid is not None:
+            return MAX_PROCESSES
+        return MAX_PROCESSES_OF_A_SHARED_UID + tasks_of(os.getuid())
 
 
 def found(command: str) -> str:

@@ -205,10 +205,15 @@ class Session:
         return Execution(outputs=outputs, rest=output[starts[-1] :], **header)
 
     async def drive(
-        self, test_code: bytes, stubs: dict[str, str], *, stop_early: bool
+        self,
+        test_code: bytes,
+        stubs: dict[str, str],
+        values: Sequence[str] = (),
+        *,
+        stop_early: bool,
     ) -> tuple[dict[str, Any], bytes]:
-        """Runs test code against the program."""
-        command = {"do": "drive", "stubs": stubs, "stop_early": stop_early}
+        """Runs test code against the program: see `driver.run_test_code`."""
+        command = {"do": "drive", "stubs": stubs, "values": values, "stop_early": stop_early}
         header, report = await self._ask(command, test_code)
         if "sandbox_error" in (header["candidate"], header["tests"]):
             raise SandboxError("a sandbox could not be set up")

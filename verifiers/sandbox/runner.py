@@ -62,8 +62,8 @@ def run_calls(
 ) -> int:
     """Loads the program and calls its `entry_point` once for each input.
 
-    An input holds the encoded pair (args, kwargs); the encoded result goes to `results`.
-    What the program prints is nobody's.
+    An input holds the encoded pair (args, kwargs), of any size; the encoded result goes to
+    `results`. What the program prints is nobody's.
     """
     status, namespace = load()
     if status:
@@ -71,9 +71,9 @@ def run_calls(
     for index, descriptor in enumerate(inputs):
 
         def call(descriptor: int = descriptor) -> None:
-            args, kwargs = codec.decode(read_all(descriptor))
+            args, kwargs = codec.decode(read_all(descriptor), max_bytes=None)
             result = resolve(namespace, entry_point)(*args, **kwargs)
-            write_all(results, codec.encode(result))
+            write_all(results, codec.encode(result, as_base=True))
 
         status = status_of(call)
         if status:

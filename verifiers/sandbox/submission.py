@@ -72,7 +72,8 @@ class Submission:
                     self.foreign, header["tests"][0]
                 )
             elif header["do"] == "drive":
-                self.drive(payload, header["stubs"], header["stop_early"])
+                names = header["stubs"], header["values"]
+                self.drive(payload, *names, header["stop_early"])
             else:
                 break
         if self.candidate is not None:
@@ -147,7 +148,9 @@ class Submission:
         )
         return self.start(streams, lambda: driver.serve_calls(self.load, requests, replies))
 
-    def drive(self, test_code: bytes, stubs: dict[str, str], stop_early: bool) -> None:
+    def drive(
+        self, test_code: bytes, stubs: dict[str, str], values: Sequence[str], stop_early: bool
+    ) -> None:
         """Runs test code in a second child, and reports both children's ends."""
         assert self.candidate is not None
         requests, calls, answers, replies = self.pipes
@@ -155,7 +158,8 @@ class Submission:
         imports.preload(test_code, self.site_packages)
 
         def body() -> int:
-            outcome = driver.run_test_code(test_code, stubs, (calls, answers), stop_early)
+            joint = calls, answers
+            outcome = driver.run_test_code(test_code, stubs, values, joint, stop_early)
             runner.write_all(results, json.dumps(outcome).encode())
             return 0
 

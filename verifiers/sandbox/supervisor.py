@@ -28,6 +28,9 @@ POLL_S = 0.05
 MAX_STDERR_BYTES = 4096
 """Of standard error, the end is kept for the report."""
 
+OWN_MEMORY = (b"RssAnon:", b"RssShmem:")
+"""Lines of /proc/PID/status, in KiB; those of a zombie are not there."""
+
 STARVATION_FACTOR = 20
 """A program that waits for a processor is not late, up to so many times its wall limit."""
 
@@ -45,10 +48,15 @@ class Usage(NamedTuple):
 
 
 class Child:
-    """A forked process and what is needed to watch it."""
+    """A forked process and what is needed to watch it.
 
-    def __init__(self, pid: int, ready: int) -> None:
+    `may_fork`: its process group is weighed as a whole.
+    """
+
+    def __init__(self, pid: int, ready: int, *, may_fork: bool = False) -> None:
         self.pid = pid
+        self.may_fork = may_fork
+        self.group_peak_bytes = 0
         self.pidfd = os.pidfd_open(pid)
         self.started = time.monotonic()
         self._ready = ready
@@ -71,7 +79,14 @@ class Child:
         except (OSError, IndexError):
             return 0.0
 
+    def weigh(self) -> None:
+        """Looks at how much memory its group has now."""
+        if self.may_fork:
+            self.group_peak_bytes = max(self.group_peak_bytes, group_bytes(self.pid))
+
     def is_over(self, limits: Limits) -> bool:
+        if self.group_peak_bytes > limits.memory_bytes:
+            return True
         wall_s = self.wall_s()
         if self.cpu_s() > limits.cpu_s or wall_s > limits.wall_s * STARVATION_FACTOR:
             return True
@@ -91,7 +106,26 @@ class Child:
         os.close(self._ready)
         os.close(self.pidfd)
         cpu_s = usage.ru_utime + usage.ru_stime
-        return Usage(status, cpu_s, wall_s, usage.ru_maxrss * 1024, timed_out, ready)
+        peak_bytes = max(usage.ru_maxrss * 1024, self.group_peak_bytes)
+        return Usage(status, cpu_s, wall_s, peak_bytes, timed_out, ready)
+
+
+def group_bytes(group: int) -> int:
+    """The memory of a process group's own: what its members share with files is not counted."""
+    total = 0
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.getpgid(int(name)) == group:
+                total += own_bytes(int(name))
+        except OSError:  # it has just ended
+            continue
+    return total
+
+
+def own_bytes(pid: int) -> int:
+    with open(f"/proc/{pid}/status", "rb") as file:
+        lines = file.read().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(OWN_MEMORY))
 
 
 def spawn(
@@ -101,17 +135,19 @@ def spawn(
     body: Callable[[], int],
     *,
     executes: bool = False,
+    may_fork: bool = False,
 ) -> Child:
     """Forks a child that confines itself and then runs `body`.
 
     `executes`: the body becomes another program, or raises OSError, which is our failure.
+    `may_fork`: that program may start others.
     """
     ready, ready_here = os.pipe()
     supervisor = os.getpid()
     pid = os.fork()
     if pid:
         os.close(ready_here)
-        return Child(pid, ready)
+        return Child(pid, ready, may_fork=may_fork)
     status = SETUP_FAILED
     try:
         kept = [*streams.others, ready_here]
@@ -159,6 +195,7 @@ def watch(children: Sequence[Child], limits: Limits, service: int) -> tuple[int,
                 child.reap(timed_out=False)
             raise channel.Closed
         for index, child in enumerate(children):
+            child.weigh()
             if child.pidfd in events:
                 return index, False
             if child.is_over(limits):

@@ -45,6 +45,8 @@ def test_names_that_nobody_defines_are_the_programs(
         ("assert module.f(1)", "module.f"),
         ("import pytest\nassert f(1)", "pytest"),
         ("from unittest import mock\nassert f(1)", "unittest"),
+        ("assert isinstance(f(1), Point)", "asks for a Point"),
+        ("class Sub(Base):\n    pass\nassert f(1)", "derives from Base"),
         ("try:\n    f(1)\nexcept Custom:\n    pass\nassert f(2)", "catches Custom"),
     ],
 )
@@ -53,6 +55,22 @@ def test_what_needs_more_than_calls_is_refused_by_the_test_code_alone(
 ) -> None:
     with pytest.raises(InvalidReference, match=obstacle):
         plan(test_code, None)
+
+
+@pytest.mark.parametrize(
+    ("test_code", "values"),
+    [
+        ("assert f() == LIMIT", ("LIMIT",)),
+        ("assert all(map(f, [1]))\nassert f(1)", ("f",)),
+        ("assert f(f(1)) == 2", ()),
+        ("def check(candidate):\n    assert candidate(LIMIT)", ("LIMIT",)),
+        ("xs = [1]\nassert f(xs)", ()),
+    ],
+)
+def test_what_is_read_without_a_call_may_be_a_value(
+    test_code: str, values: tuple[str, ...]
+) -> None:
+    assert plan(test_code, "g").values == values
 
 
 @given(st.text(alphabet="abf(). =\n\tassertdx:1'[]#\0", max_size=60))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime
+import decimal
 import enum
+import fractions
+import itertools
 import json
 import math
+import typing
 from typing import Any
 
 import pytest
@@ -95,7 +100,6 @@ class Text(str):
         Text("x"),
         [Text("x")],
         {Text("k"): 1},
-        range(3),
         iter([]),
         len,
         int,
@@ -119,6 +123,131 @@ def test_dictionaries_that_compare_as_plain_ones_become_plain(value: Any) -> Non
     decoded = codec.decode(codec.encode(value))
     assert type(decoded) is dict
     assert decoded == value
+
+
+class Point(typing.NamedTuple):
+    x: int
+    y: int
+
+
+class Liar(int):
+    """Says that it is whatever it is compared to, and of every type."""
+
+    __class__ = str  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 3
+
+    def __int__(self) -> int:
+        return 3
+
+    __index__ = __int__
+
+
+class Full(list[int]):
+    """An empty list that says it has what is asked for."""
+
+    def __iter__(self) -> typing.Iterator[int]:
+        return iter([1, 2, 3])
+
+    def __len__(self) -> int:
+        return 3
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Charming(dict[str, int]):
+    def items(self) -> Any:
+        return {"a": 1}.items()
+
+
+@pytest.mark.parametrize(
+    ("value", "arrives"),
+    [
+        (Colour.RED, 1),
+        (Text("x"), "x"),
+        ([Text("x")], ["x"]),
+        (Point(1, 2), (1, 2)),
+        (Liar(7), 7),
+        ([Liar(7)], [7]),
+        (Full(), []),
+        (Charming(b=2), {"b": 2}),
+        (type("F", (float,), {"__float__": lambda self: 2.0})(1.5), 1.5),
+        (type("B", (bytes,), {"hex": lambda self: "00"})(b"x"), b"x"),
+        (type("S", (set,), {"__iter__": lambda self: iter([1])})({2}), {2}),
+    ],
+    ids=str.split("enum text nested namedtuple liar listed-liar full charming float bytes set"),
+)
+def test_of_a_subclass_its_base_leaves_a_program(value: object, arrives: object) -> None:
+    assert same(codec.decode(codec.encode(value, as_base=True)), arrives)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        range(2, 10, 3),
+        {"a": 1, "b": 2}.keys(),
+        {"a": 1}.items(),
+        collections.deque([1, 2], maxlen=5),
+        decimal.Decimal("-1.50"),
+        decimal.Decimal("1E+10"),
+        decimal.Decimal("Infinity"),
+        fractions.Fraction(-3, 4),
+        datetime.date(2024, 2, 29),
+        datetime.datetime(2024, 2, 29, 1, 2, 3, 4),
+        datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
+        datetime.time(1, 2),
+        datetime.timedelta(days=-1, microseconds=5),
+    ],
+)
+def test_these_types_of_the_library_cross(value: object) -> None:
+    assert same(codec.decode(codec.encode([value]))[0], value)
+
+
+def test_iterators_arrive_as_iterators_over_their_items() -> None:
+    for source in (iter([1, 2]), map(int, "12"), (n for n in (1, 2)), zip([1], [2], strict=True)):
+        arrived = codec.decode(codec.encode(source, as_base=True))
+        assert iter(arrived) is arrived
+    assert list(codec.decode(codec.encode(map(int, "12"), as_base=True))) == [1, 2]
+    assert list(codec.decode(codec.encode({"a": 1}.values()))) == [1]
+
+
+@pytest.mark.parametrize("item", [1, 1 << 4000, "x" * 100_000])
+def test_an_endless_iterator_is_cut_and_says_so_behind_the_cut(item: object) -> None:
+    arrived = codec.decode(codec.encode(itertools.repeat(item), as_base=True))
+    assert list(itertools.islice(arrived, 5)) == [item] * 5
+    with pytest.raises(codec.CodecError):
+        collections.deque(arrived, maxlen=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["Decimal", "sNaN"],
+        ["Decimal", "1E+99999"],
+        ["Decimal", " 1"],
+        ["Decimal", "1_0"],
+        ["Fraction", "0x1/0x0"],
+        ["Fraction", "0x2/0x4"],
+        ["Fraction", "0x" + "f" * 3000 + "/0x1"],
+        ["date", "20240131"],
+        ["datetime", "2024-01-31"],
+        ["timedelta", "999999999 99999 1"],
+        ["range", 1, 2, 0],
+        ["range", "1", "2", "3"],
+        ["deque", "x", 1],
+        ["iterator"],
+    ],
+)
+def test_what_is_not_as_it_is_written_is_refused(data: Any) -> None:
+    with pytest.raises(codec.CodecError):
+        codec.decode(json.dumps(data).encode())
 
 
 def test_depth_and_size_are_bounded() -> None:
