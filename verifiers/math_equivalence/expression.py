@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal as OneOf
 from typing import TypeVar, dataclass_transform
 
@@ -63,6 +64,11 @@ class Sum(Node):
 @node
 class Product(Node):
     factors: tuple[Node, ...]
+
+
+@node
+class Letters(Product):
+    """Capitals in a row: a product as any other, but against another row their order counts."""
 
 
 @node
@@ -224,9 +230,10 @@ def negated(operand: Node) -> Node:
     return Product((MINUS_ONE, operand))
 
 
+@lru_cache(maxsize=None)
 def field_names(kind: type[Node]) -> tuple[str, ...]:
     """The names of a node's parts."""
-    return tuple(kind.__slots__)
+    return tuple(part.name for part in fields(kind))  # type: ignore[arg-type]
 
 
 def children(parent: Node) -> Iterator[Node]:

@@ -11,6 +11,7 @@ from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Conditional,
     Group,
+    Letters,
     Listing,
     Matrix,
     NamedSet,
@@ -58,6 +59,8 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         return equal("structure")
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
+    if isinstance(reference, Letters) and isinstance(answer, Letters):
+        return different("text", "order")
     reference, answer = as_family(reference), as_family(answer)
     if isinstance(reference, Conditional) or isinstance(answer, Conditional):
         return families.compare(reference, answer, policy, compare)

@@ -106,10 +106,30 @@ def choice(text: str) -> tuple[str, str | None] | None:
     return letter.upper(), match["rest"]
 
 
-def choices(text: str) -> frozenset[str] | None:
-    """The letters of `A, C` or `BD`: several choices in any order."""
+def choices(text: str) -> tuple[list[str], bool] | None:
+    """The letters of `A, C` or `BD`, and whether something separates them."""
     plain = MARKUP.sub(" ", text).strip()
-    return frozenset(LETTER.findall(plain)) if CHOICES.fullmatch(plain) else None
+    if not CHOICES.fullmatch(plain):
+        return None
+    return LETTER.findall(plain), not plain.isalpha()
+
+
+def same_choices(reference: tuple[list[str], bool], answer: tuple[list[str], bool]) -> bool:
+    """The same letters; in any order where they are a set and no ranking or word.
+
+    Separators make a set, and so do letters in alphabetical order beside one: `AC` is
+    `C, A`. Between two rows of letters, `AC` and `CA`, the order counts.
+    """
+    (due, separated), (given, given_separated) = reference, answer
+    if due == given:
+        return True
+    unordered = separated or (given_separated and due == sorted(due))
+    return unordered and sorted(due) == sorted(given)
+
+
+def is_row_of_letters(text: str) -> bool:
+    """Two letters or more and nothing else."""
+    return len(text) > 1 and text.isascii() and text.isalpha()
 
 
 def clock_time(text: str) -> tuple[int, bool] | None:
