@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from typing import Literal as OneOf
 from typing import TypeVar, dataclass_transform
 
@@ -230,7 +230,7 @@ def negated(operand: Node) -> Node:
     return Product((MINUS_ONE, operand))
 
 
-@lru_cache(maxsize=None)
+@cache
 def field_names(kind: type[Node]) -> tuple[str, ...]:
     """The names of a node's parts."""
     return tuple(part.name for part in fields(kind))  # type: ignore[arg-type]

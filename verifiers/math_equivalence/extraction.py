@@ -49,6 +49,22 @@ STATEMENT: Final = re.compile(
     r"|答案\s*+(?:应该|就)?\s*+(?:是|为|：|:|等于)\s*[:：]?"
     r"|故选\s*[:：]?|####"
 )
+DENIED: Final = re.compile(
+    r"(?:\b(?:false|untrue|impossible|unlikely|not (?:true|the case|certain|clear|possible)|"
+    r"(?<!no )(?<!not )(?<!without )doubt(?:s|ed|ful)?|"
+    r"(?:\w+n['’]t|not|never|cannot|hardly) (?:think|believe|say|claim|know|sure|mean|agree|see)|"
+    r"suppose|supposing|assume|assuming|imagine|pretend|if|whether|unless|unsure|say|claims?)"
+    r"(?: that| if| whether)?(?: (?:the|this|that|my|our|your|its|their|a|\w+['’]s))?"
+    r"(?: (?:final|correct|right|true))?"
+    r"|\b(?:no|not(?: the| an?)?|wrong|incorrect|false|mistaken|invalid|erroneous|bad|reference|"
+    r"expected|student|\w+['’]s)(?: final)?)\s+[Aa]?$",
+    re.IGNORECASE,
+)
+"""What makes of an announcement a supposition, a denial, or someone else's."""
+MAX_DENIAL: Final = 64
+CLAUSE_MARK: Final = re.compile(r"[\n.!?,;:。，*#]")
+USUAL_BEGINNINGS: Final = frozenset(("", " ", "The ", "The final ", " the ", "the ", "Final "))
+
 LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
 PLAIN_NUMBER: Final = re.compile(r"[ \t]*(-?[0-9]+(?:[.,][0-9]+)*)\.?[ \t]*(?:\n|$)")
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\"'(\\$*]|\s*$)|。|(?<=[\w$})])[!?](?=\s)")
@@ -144,6 +160,8 @@ def boxed(text: str) -> Extraction | None:
     boxes = box_spans(text)
     if not boxes:
         return None
+    if not boxes[-1][2]:
+        return Extraction("", "boxed")
     last = len(boxes) - 1
     first = last
     while first > 0 and only_separates(text[boxes[first - 1][1] : boxes[first][0]]):
@@ -221,9 +239,16 @@ def announced_by(keywords: tuple[str, ...], text: str) -> list[int]:
             end = text.rfind(keyword, 0, end)
             if end < 0:
                 break
-            if match := statement_at(text, end):
+            match = statement_at(text, end)
+            if match and not is_denied(text, match.start()):
                 starts.append(match.end())
     return starts
+
+
+def is_denied(text: str, position: int) -> bool:
+    """Whether the clause before an announcement supposes or denies it."""
+    clause = CLAUSE_MARK.split(text[max(0, position - MAX_DENIAL) : position])[-1]
+    return clause not in USUAL_BEGINNINGS and DENIED.search(clause) is not None
 
 
 def statement_at(text: str, position: int) -> re.Match[str] | None:
@@ -246,6 +271,8 @@ def announced(text: str, start: int) -> str:
     end = text.find("\n", start)
     line = text[start : end if end >= 0 else len(text)][: MAX_ANSWER_CHARACTERS + 1]
     if stop := SENTENCE_END.search(line):
+        if line[stop.start()] in "?？":
+            return ""
         line = line[: stop.start()]
     return without_explanation(line.strip().rstrip("*_ "))
 
@@ -256,7 +283,7 @@ def skip_noise(text: str, start: int) -> int:
 
 
 EXPLANATION: Final = re.compile(
-    r",?\s+(?:because|since|as|which|where|so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
+    r",?\s+(?:because|since|as|which|where|(?<!or )so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
 )
 
 

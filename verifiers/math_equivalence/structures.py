@@ -188,6 +188,8 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
     if not any(is_set):
         return None
     written = [is_inequality(node) for node in (reference, answer)]
+    if all(written) and renames_variable(reference, answer):
+        return different("region", "variable")
     if written[0] != written[1] and policy.inequalities == "strict":
         return different("region", "type", reference=kind(reference), answer=kind(answer))
     try:
@@ -198,6 +200,12 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
     if at is None:
         return equal("region")
     return different("region", at=show(at), in_reference=bool(left.contains(at)))
+
+
+def renames_variable(reference: Node, answer: Node) -> bool:
+    """`y > 2` where `x > 2` is due. In an interval or set, no variable is named."""
+    mine, theirs = free_symbols(reference), free_symbols(answer)
+    return len(mine) == len(theirs) == 1 and mine != theirs
 
 
 def is_region(node: Node) -> bool:
@@ -250,7 +258,7 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
         return in_order(reference.items, answer.items, policy, compare)
     if isinstance(answer, Matrix) and isinstance(reference, Listing):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
-    if len(reference.items) == 1:
+    if len(reference.items) == 1 and not is_set(reference.items[0]):
         return compare(reference.items[0], answer, policy)
     if isinstance(reference, SetOf) and isinstance(answer, Group):
         return different("structure", "type", reference="set", answer="tuple")
@@ -261,7 +269,7 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
 
 def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathParameters) -> Verdict:
     """A list where the reference is one thing: right only if it says one thing."""
-    if isinstance(answer, SetOf) and len(answer.items) == 1:
+    if isinstance(answer, SetOf) and len(answer.items) == 1 and not is_set(answer.items[0]):
         return compare(reference, answer.items[0], policy)
     if is_tuple(reference) and isinstance(answer, Listing):
         assert isinstance(reference, Group)
@@ -277,6 +285,11 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     ):
         return verdicts[0]
     return rejected("list", "several answers")
+
+
+def is_set(node: Node) -> bool:
+    """Beside which a set of it is another set: the empty set and the set of it."""
+    return isinstance(node, SetOf | SetOperation | SetBuilder | NamedSet)
 
 
 def is_tuple(node: Node) -> bool:
