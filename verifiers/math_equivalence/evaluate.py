@@ -23,6 +23,7 @@ from verifiers.math_equivalence.expression import (
     Call,
     Constant,
     Letters,
+    Matrix,
     Node,
     Number,
     Power,
@@ -69,6 +70,7 @@ ABSORBING: Final = frozenset(
 )
 """Functions that lose a small argument, or the difference between large ones."""
 SATURATING: Final = frozenset(("tanh", "coth", "erf"))
+MAX_DETERMINANT: Final = 8
 MAX_SPREAD: Final = 1_000_000
 
 
@@ -175,6 +177,8 @@ class Evaluator:
         return root(self._value(node.radicand, point), self._value(node.degree, point))
 
     def _call(self, node: Call, point: Mapping[str, Value]) -> Value:
+        if node.name == "det" and isinstance(node.arguments[0], Matrix):
+            return self._determinant(node.arguments[0], point)
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise NotNumericError(node.name)
@@ -190,6 +194,27 @@ class Evaluator:
             if saturates:
                 self.bits_lost = max(self.bits_lost, 3 * float(min(size, MAX_SPREAD)))
         return function.apply(*arguments)
+
+    def _determinant(self, matrix: Matrix, point: Mapping[str, Value]) -> Value:
+        """By elimination, which is exact where the entries are."""
+        rows = [[self._value(entry, point) for entry in row] for row in matrix.rows]
+        size = len(rows)
+        if any(len(row) != size for row in rows) or size > MAX_DETERMINANT:
+            raise NotNumericError("the determinant of no square matrix")
+        result: Value = 1
+        for column in range(size):
+            pivot = max(range(column, size), key=lambda index: abs(rows[index][column]))
+            if rows[pivot][column] == 0:
+                return 0
+            if pivot != column:
+                rows[column], rows[pivot] = rows[pivot], rows[column]
+                result = multiply(result, -1)
+            result = multiply(result, rows[column][column])
+            for row in rows[column + 1 :]:
+                factor = divide(row[column], rows[column][column])
+                for index in range(column, size):
+                    row[index] = add(row[index], multiply(-factor, rows[column][index]))
+        return result
 
     def note(self, summands: list[Value]) -> None:
         sizes = [magnitude_bits(value) for value in summands if value != 0]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from typing import ClassVar, TypeVar, dataclass_transform
 from typing import Literal as OneOf
-from typing import TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -22,6 +21,7 @@ class Node:
     """Anything that the parser reads."""
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
 
 # --- scalars ----------------------------------------------------------------------------
@@ -230,10 +230,9 @@ def negated(operand: Node) -> Node:
     return Product((MINUS_ONE, operand))
 
 
-@cache
 def field_names(kind: type[Node]) -> tuple[str, ...]:
     """The names of a node's parts."""
-    return tuple(part.name for part in fields(kind))  # type: ignore[arg-type]
+    return kind.__match_args__
 
 
 def children(parent: Node) -> Iterator[Node]:

@@ -291,7 +291,9 @@ def may_be_tiny(node: Node) -> bool:
     """Powers and functions whose value, or difference from 1, may have very many digits."""
     if isinstance(node, Power):
         exponent = node.exponent
-        return not isinstance(exponent, Number) or abs(exponent.value) > MODEST_EXPONENT
+        return not (
+            isinstance(exponent, Number) and -MODEST_EXPONENT <= exponent.value <= MODEST_EXPONENT
+        )
     return isinstance(node, Call) and node.name in ABSORBING
 
 
@@ -309,7 +311,7 @@ def edges(nodes: Sequence[Node]) -> tuple[Value, ...]:
 
     Far out only where nothing grows exponentially: differences of what does need digits.
     """
-    literals = {node.value for node in nodes if isinstance(node, Number)}
+    literals: set[Value] = {node.value for node in nodes if isinstance(node, Number)}
     small = sorted(literals | {-value for value in literals}, key=abs)
     small = [value for value in small if abs(value) < MAX_EDGE][:MAX_EDGES]
     near = [value + step for value in small for step in (0, ASIDE, -ASIDE)]
@@ -318,7 +320,7 @@ def edges(nodes: Sequence[Node]) -> tuple[Value, ...]:
         for node in nodes
     ):
         return (*INTEGER_EDGES, *near)
-    far = FAR * (1 + max(map(abs, small), default=0))
+    far = FAR * (1 + max(small, default=0))
     return (*INTEGER_EDGES, far, -far, *near)
 
 

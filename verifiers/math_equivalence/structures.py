@@ -255,7 +255,7 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
             return in_order(reference.items, answer.items, policy, compare)
         return in_any_order(reference.items, answer.items, policy, compare)
     if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":
-        return in_order(reference.items, answer.items, policy, compare)
+        return in_order(labels.in_order_of_names(reference.items), answer.items, policy, compare)
     if isinstance(answer, Matrix) and isinstance(reference, Listing):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
     if len(reference.items) == 1 and not is_set(reference.items[0]):
@@ -274,7 +274,8 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     if is_tuple(reference) and isinstance(answer, Listing):
         assert isinstance(reference, Group)
         if len(answer.items) == len(reference.items):
-            return in_order(reference.items, answer.items, policy, compare)
+            items = labels.in_order_of_names(answer.items)
+            return in_order(reference.items, items, policy, compare)
     if isinstance(reference, NamedSet | SetOperation | SetBuilder):
         return different("structure", "type", reference="set", answer=kind(answer))
     verdicts = [compare(reference, item, policy) for item in answer.items[:8]]
