@@ -35,7 +35,9 @@ HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
-DENIALS: Final = frozenset("not never no wrong incorrect false except but".split())
+DENIALS: Final = frozenset(
+    "not never no wrong incorrect false except but reference expected truth gold target".split()
+)
 MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
                       "million": "1000000", "billion": "1000000000",
                       "trillion": "1000000000000", "百": "100", "千": "1000",
@@ -136,6 +138,8 @@ def listing(tokens: list[Token]) -> Node:
             parts.append([])
         if len(parts) > MAX_ITEMS:
             raise TooLargeError("too many members")
+    if joint != "," and not parts[-1]:
+        raise UnreadableError("nothing after a conjunction")
     items = tuple(item(part) for part in parts if part)
     if not items:
         raise UnreadableError("nothing between separators")
@@ -268,7 +272,12 @@ def read_known(word: str) -> bool:
 
 
 def unit_text(tokens: list[Token]) -> str:
-    return " ".join(token.value.strip() for token in tokens).replace(" ^ ", "^").strip()
+    return (
+        " ".join(token.value.strip() for token in tokens)
+        .replace(" ^ ", "^")
+        .replace("- ", "-")
+        .strip()
+    )
 
 
 def without_label(tokens: list[Token]) -> list[Token]:

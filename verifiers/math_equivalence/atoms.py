@@ -14,6 +14,7 @@ from verifiers.math_equivalence.expression import (
     BigOperator,
     Call,
     Constant,
+    Letters,
     Node,
     Number,
     Power,
@@ -157,10 +158,12 @@ class Atoms(Cursor):
         if not is_product_of_letters(token.value) and not (after_sign and len(token.value) == 2):
             self.fail()
         self.tokens[self.position : self.position + 1] = product_of_letters(token)
-        factors = []
+        factors: list[Node] = []
         for _ in token.value[:-1]:
             factors.append(self.constant() if self.at("const") else self.symbol())
-        return Product((*factors, self.power()))
+        factors.append(self.power())
+        is_row = token.value.isupper() and isinstance(factors[-1], Symbol)
+        return Letters(tuple(factors)) if is_row else Product(tuple(factors))
 
     # --- fractions and roots ------------------------------------------------------------
 

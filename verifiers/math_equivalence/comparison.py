@@ -64,6 +64,8 @@ def compare_words(reference: Reading, answer: Reading, policy: MathParameters) -
     """Multiple choice, times and dates; None where the reference is none of these."""
     if verdict := compare_choices(reference, answer, policy):
         return verdict
+    if verdict := compare_rows_of_letters(reference, answer, policy):
+        return verdict
     mine, theirs = words.clock_time(reference.cleaned), words.clock_time(answer.cleaned)
     if mine and theirs:
         return equal("time") if words.same_time(mine, theirs) else different("time")
@@ -83,7 +85,8 @@ def compare_choices(reference: Reading, answer: Reading, policy: MathParameters)
             return verdict if verdict.equal else None
         several = words.choices(reference.cleaned)
         if several and (letters := words.choices(answer.cleaned)):
-            return equal("choice") if several == letters else different("choice")
+            same = words.same_choices(several, letters)
+            return equal("choice") if same else different("choice")
         return None
     letter, text = due
     if given:
@@ -98,6 +101,17 @@ def compare_choices(reference: Reading, answer: Reading, policy: MathParameters)
     if words.choices(answer.cleaned):
         return rejected("choice", "several answers")
     return None
+
+
+def compare_rows_of_letters(
+    reference: Reading, answer: Reading, policy: MathParameters
+) -> Verdict | None:
+    """`\\text{dog}` and `god` are words, not products: their letters do not commute."""
+    if not (reference.is_text or answer.is_text):
+        return None
+    if not all(map(words.is_row_of_letters, (reference.cleaned, answer.cleaned))):
+        return None
+    return structures.compare(Words(reference.cleaned), Words(answer.cleaned), policy)
 
 
 # --- symbolic ---------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from verifiers.math_equivalence.expression import (
     free_symbols,
     negated,
     renamed,
+    walk,
 )  # fmt: skip
 from verifiers.math_equivalence.identity import FEW_DIGITS, compare_scalars
 from verifiers.math_equivalence.labels import (
@@ -133,6 +134,8 @@ def unlabelled(
 def chain(
     reference: Node, exact: list[Node], rounded: list[Node], policy: MathParameters, again: Compare
 ) -> Verdict:
+    if len(exact) > 1 and all(isinstance(operand, Symbol | Words) for operand in exact):
+        return chain_of_names(reference, exact, policy, again)
     verdict = again(reference, exact[-1], policy)
     if not verdict.equal and len(exact) == 2 and is_label(exact[1]):
         exact = exact[::-1]
@@ -152,6 +155,16 @@ def chain(
     if all(is_rounding(exact[-1], operand) for operand in rounded):
         return verdict
     return rejected("equation", "unequal chain")
+
+
+def chain_of_names(
+    reference: Node, names: list[Node], policy: MathParameters, again: Compare
+) -> Verdict:
+    """`x = a` gives x the value a, and never a the value x. `A = B` names two choices."""
+    label, value = names[0], names[-1]
+    if len(names) > 2 or (isinstance(label, Symbol) and label.name[0].isupper()):
+        return rejected("equation", "unequal chain")
+    return again(reference, value, policy)
 
 
 def is_rounding(exact: Node, rounded: Node) -> bool:
@@ -339,7 +352,33 @@ def solves(labelled: Relation, equation: Node) -> bool:
         compare_scalars(Number(0), at[0]).equal
         and not compare_scalars(Number(0), at[1]).equal
         and compare_scalars(Product((Number(2), at[1])), at[2]).equal
+        and has_no_zeros(at[1], value)
     )
+
+
+def has_no_zeros(coefficient: Node, value: Node) -> bool:
+    """Whether y = value and coefficient * (y - value) = 0 have the same solutions.
+
+    So it is where the coefficient is constant, or vanishes only where `value` has a pole:
+    xy = 1 is y = 1/x, but xy = x^2 is not y = x.
+    """
+    poles = denominators(value)
+    candidates = [Number(1), *poles, Product(tuple(poles))] if poles else [Number(1)]
+    return any(is_multiple(coefficient, candidate) for candidate in candidates)
+
+
+def denominators(value: Node) -> list[Node]:
+    return [
+        node.denominator
+        for node in walk(value)
+        if isinstance(node, Quotient) and free_symbols(node.denominator)
+    ]
+
+
+def is_multiple(left: Node, right: Node) -> bool:
+    """Whether `left` is `right` up to a nonzero constant."""
+    scale = ratio_at(left, right, sorted(free_symbols(left) | free_symbols(right)))
+    return scale is not None and compare_scalars(left, Product((scale, right))).equal
 
 
 def difference(relation: Relation) -> Node | None:

@@ -22,6 +22,8 @@ from verifiers.math_equivalence.expression import (
     BigOperator,
     Call,
     Constant,
+    Letters,
+    Matrix,
     Node,
     Number,
     Power,
@@ -44,7 +46,9 @@ from verifiers.math_equivalence.values import (
     add,
     divide,
     exponential,
+    is_exact,
     is_real,
+    magnitude_bits,
     multiply,
     power,
     root,
@@ -60,18 +64,35 @@ CONSTANTS: Final[dict[str, Callable[[], Value]]] = {
 }
 
 
+ABSORBING: Final = frozenset(
+    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec "
+    "arccsc arcsinh arccosh arctanh log ln erf Gamma".split()
+)
+"""Functions that lose a small argument, or the difference between large ones."""
+SATURATING: Final = frozenset(("tanh", "coth", "erf"))
+MAX_DETERMINANT: Final = 8
+MAX_SPREAD: Final = 1_000_000
+
+
 class Evaluator:
     """Evaluates expressions at one precision, within one budget of steps.
 
     Args:
         digits: decimal digits of what is not exact.
         log_base: the base of logarithms that state none; None for e.
+        measures: whether to note `bits_lost`.
     """
 
-    def __init__(self, digits: int, *, log_base: int | None = None) -> None:
+    def __init__(self, digits: int, *, log_base: int | None = None, measures: bool = False) -> None:
         self.digits = digits
         self.log_base = log_base
         self.steps = 0
+        self.infinite = False
+        """Infinity was met on the way to the value."""
+        self.measures = measures
+        self.bits_lost = 0.0
+        """Over how many bits summands are spread: 1 + e^{-500} is 1 to more than 700, and
+        so are tanh 250 and cos 10^{-108}. To tell them from 1 takes more."""
 
     def value(self, node: Node, point: Mapping[str, Value]) -> Value:
         """The value of `node` where its variables are as in `point`.
@@ -83,7 +104,11 @@ class Evaluator:
         """
         with numerics:
             CONTEXT.dps = self.digits
-            return checked(self._value(node, point))
+            self.infinite = False
+            value = checked(self._value(node, point))
+            if self.infinite and (is_exact(value) or not CONTEXT.isinf(value)):
+                raise UndefinedError("arithmetic with infinity")
+            return value
 
     def _value(self, node: Node, point: Mapping[str, Value]) -> Value:
         self.steps += 1
@@ -110,15 +135,19 @@ class Evaluator:
             raise NotNumericError(node.name) from None
 
     def _constant(self, node: Constant, point: Mapping[str, Value]) -> Value:
+        self.infinite |= node.name == "infinity"
         try:
             return CONSTANTS[node.name]()
         except KeyError:
             raise UndefinedError(node.name) from None
 
     def _sum(self, node: Sum, point: Mapping[str, Value]) -> Value:
+        values = [self._value(term, point) for term in node.terms]
+        if self.measures:
+            self.note(values)
         total: Value = 0
-        for term in node.terms:
-            total = add(total, self._value(term, point))
+        for value in values:
+            total = add(total, value)
         return total
 
     def _product(self, node: Product, point: Mapping[str, Value]) -> Value:
@@ -139,12 +168,17 @@ class Evaluator:
         exponent = self._value(node.exponent, point)
         if isinstance(node.base, Constant) and node.base.name == "e":
             return exponential(exponent)
-        return power(self._value(node.base, point), exponent)
+        base = self._value(node.base, point)
+        if point and not isinstance(node.exponent, Number) and base == 0:
+            raise UndefinedError("zero to a power that varies")
+        return power(base, exponent)
 
     def _root(self, node: Root, point: Mapping[str, Value]) -> Value:
         return root(self._value(node.radicand, point), self._value(node.degree, point))
 
     def _call(self, node: Call, point: Mapping[str, Value]) -> Value:
+        if node.name == "det" and isinstance(node.arguments[0], Matrix):
+            return self._determinant(node.arguments[0], point)
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise NotNumericError(node.name)
@@ -153,7 +187,39 @@ class Evaluator:
             arguments.append(self.log_base)
         if not function.takes(len(arguments)):
             raise NotNumericError(f"{node.name} of {len(arguments)}")
+        if self.measures and node.name in ABSORBING:
+            size = abs(arguments[0])
+            saturates = node.name in SATURATING and size > 1
+            self.note([1, size])
+            if saturates:
+                self.bits_lost = max(self.bits_lost, 3 * float(min(size, MAX_SPREAD)))
         return function.apply(*arguments)
+
+    def _determinant(self, matrix: Matrix, point: Mapping[str, Value]) -> Value:
+        """By elimination, which is exact where the entries are."""
+        rows = [[self._value(entry, point) for entry in row] for row in matrix.rows]
+        size = len(rows)
+        if any(len(row) != size for row in rows) or size > MAX_DETERMINANT:
+            raise NotNumericError("the determinant of no square matrix")
+        result: Value = 1
+        for column in range(size):
+            pivot = max(range(column, size), key=lambda index: abs(rows[index][column]))
+            if rows[pivot][column] == 0:
+                return 0
+            if pivot != column:
+                rows[column], rows[pivot] = rows[pivot], rows[column]
+                result = multiply(result, -1)
+            result = multiply(result, rows[column][column])
+            for row in rows[column + 1 :]:
+                factor = divide(row[column], rows[column][column])
+                for index in range(column, size):
+                    row[index] = add(row[index], multiply(-factor, rows[column][index]))
+        return result
+
+    def note(self, summands: list[Value]) -> None:
+        sizes = [magnitude_bits(value) for value in summands if value != 0]
+        if sizes:
+            self.bits_lost = max(self.bits_lost, 2 * (max(sizes) - min(sizes)))
 
     def _big_operator(self, node: BigOperator, point: Mapping[str, Value]) -> Value:
         """Finite sums and products, term by term; the rest needs algebra."""
@@ -179,6 +245,7 @@ RULES: Final[dict[type[Node], Callable[[Evaluator, Any, Mapping[str, Value]], Va
     Constant: Evaluator._constant,
     Sum: Evaluator._sum,
     Product: Evaluator._product,
+    Letters: Evaluator._product,
     Quotient: Evaluator._quotient,
     Ratio: Evaluator._ratio,
     Power: Evaluator._power,

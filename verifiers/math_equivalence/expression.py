@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar, TypeVar, dataclass_transform
 from typing import Literal as OneOf
-from typing import TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ class Node:
     """Anything that the parser reads."""
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
 
 # --- scalars ----------------------------------------------------------------------------
@@ -63,6 +64,11 @@ class Sum(Node):
 @node
 class Product(Node):
     factors: tuple[Node, ...]
+
+
+@node
+class Letters(Product):
+    """Capitals in a row: a product as any other, but against another row their order counts."""
 
 
 @node
@@ -226,7 +232,7 @@ def negated(operand: Node) -> Node:
 
 def field_names(kind: type[Node]) -> tuple[str, ...]:
     """The names of a node's parts."""
-    return tuple(kind.__slots__)
+    return kind.__match_args__
 
 
 def children(parent: Node) -> Iterator[Node]:

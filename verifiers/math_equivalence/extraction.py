@@ -36,8 +36,9 @@ MAX_BOX_DEPTH: Final = 4
 MAX_BETWEEN_BOXES: Final = 48
 
 KEYWORDS: Final = ("nswer", "A:", "####", "答案", "故选")
-RARE_KEYWORDS: Final = ("NSWER", "ntwort", "espuesta", "éponse", "твет")
+RARE_KEYWORDS: Final = ("ption is", "hoice is", "NSWER", "ntwort", "espuesta", "éponse", "твет")
 MAX_INDENT: Final = 8
+MAX_HEADING: Final = 32
 STATEMENT: Final = re.compile(
     r"(?:nswers?|NSWER|ntwort|éponse|espuesta|твет)"
     r"(?:\s*\([^()\n]{0,40}\))?"
@@ -48,12 +49,35 @@ STATEMENT: Final = re.compile(
     r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
     r"|答案\s*+(?:应该|就)?\s*+(?:是|为|：|:|等于)\s*[:：]?"
     r"|故选\s*[:：]?|####"
+    r"|(?:ption|hoice) is[\s*_]*[:：]?(?=[\s*_]*\(?[A-J]\b)"
 )
+DENIED: Final = re.compile(
+    r"(?:\b(?:false|untrue|impossible|unlikely|not (?:true|the case|certain|clear|possible)|"
+    r"(?<!no )(?<!not )(?<!without )doubt(?:s|ed|ful)?|"
+    r"(?:\w+n['’]t|not|never|cannot|hardly) (?:think|believe|say|claim|know|sure|mean|agree|see)|"
+    r"suppose|supposing|assume|assuming|imagine|pretend|if|whether|unless|unsure|say|claims?)"
+    r"(?: that| if| whether)?(?: (?:the|this|that|my|our|your|its|their|a|\w+['’]s))?"
+    r"(?: (?:final|correct|right|true))?"
+    r"|\b(?:no|not(?: the| an?)?|wrong|incorrect|false|mistaken|invalid|erroneous|bad|reference|"
+    r"expected|student|\w+['’]s)(?: final)?)\s+[AaOoCc]?$",
+    re.IGNORECASE,
+)
+"""What makes of an announcement a supposition, a denial, or someone else's."""
+MAX_DENIAL: Final = 64
+CLAUSE_MARK: Final = re.compile(r"[\n.!?,;:。，*#]")
+USUAL_BEGINNINGS: Final = frozenset(("", " ", "The ", "The final ", " the ", "the ", "Final "))
+
 LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
 PLAIN_NUMBER: Final = re.compile(r"[ \t]*(-?[0-9]+(?:[.,][0-9]+)*)\.?[ \t]*(?:\n|$)")
 SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\"'(\\$*]|\s*$)|。|(?<=[\w$})])[!?](?=\s)")
-LEADING_NOISE: Final = re.compile(r"[\s*_:：=>]*")
+LEADING_NOISE: Final = re.compile(r"[\s*_:：=>]*(?:(?<=\n)-[ \t]+(?=\S))?")
+HEADING: Final = re.compile(
+    r"[ \t]*(?:#{1,6}|\*\*|__)[ \t*_]*(?:the )?(?:final )?answers?[ \t*_:：]*\n", re.IGNORECASE
+)
+"""A line with nothing but "Final Answer", set as a heading."""
 MAX_STATEMENTS: Final = 8
+OPENING_TAG: Final = "<answer>"
+CLOSING_TAG: Final = "</answer>"
 MAX_ANNOUNCEMENT: Final = 200
 """Characters from the keyword to the answer."""
 
@@ -65,7 +89,9 @@ INLINE_RUN: Final = re.compile(
     r"(?:\$[^$\n]{1,400}\$|\\\((?:(?!\\\)).){1,400}\\\))"
     r"(?:\s*(?:,|,?\s*and|,?\s*or)\s*(?:\$[^$\n]{1,400}\$|\\\((?:(?!\\\)).){1,400}\\\)))*"
 )
-AFTER_INLINE: Final = re.compile(r"\s*(?:\\?%|[A-Za-z°]{1,12}(?:\s+[A-Za-z]{1,12}){0,2})?[\s.!*]*")
+AFTER_INLINE: Final = re.compile(
+    r"\s*(?:\\?%|[A-Za-z°]{1,12}(?:\s+[A-Za-z]{1,12}){0,2})?[\s.!*。]*"
+)
 CONCLUSION: Final = re.compile(
     r"\b(?:so|thus|hence|therefore|consequently|total|in all|altogether|finally|conclude|"
     r"conclusion|result|we (?:get|have|find|obtain)|equals?|is|are|was|makes?|has|have|gives)\b|="
@@ -77,7 +103,9 @@ CONCLUDING_OPENING: Final = re.compile(
     r"|\s*(?:因此|所以|故|综上|∴|\$?\\therefore)",
     re.IGNORECASE,
 )
-NUMBER: Final = re.compile(r"-?\\?\$?(?<![\w.])-?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?")
+NUMBER: Final = re.compile(
+    r"-?\\?\$?(?<![A-Za-z0-9_.])-?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+)
 AFTER_NUMBER: Final = re.compile(r"(?:\s+[A-Za-z°]{1,14}){0,3}[\s.!*>$]*")
 LATEX_WORD: Final = re.compile(r"\\[A-Za-z]+|\\text\{[^{}]*\}")
 PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
@@ -87,6 +115,25 @@ NOT_PROSE: Final = frozenset(
     "degrees percent units square cubic cup cap text le ge ne pm xy yz xz ab bc ac abc xyz dx "
     "dy".split()
 )
+CHOSEN_ENDINGS: Final = ("correct", "right", "correct answer", "correct option", "correct choice")
+CHOSEN: Final = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?\**(?:(?:answer|option|choice) )?\(?([A-J])\)?\** is "
+    r"(?:the )?(?:correct|right)(?: (?:answer|option|choice))?[.!*]*",
+    re.IGNORECASE,
+)
+SUMMARY: Final = re.compile(
+    r"(?:(?:the|its|his|her|their)\b[^.?!,;:0-9]{1,80}? (?:is|are|equals|was)"
+    r"|there (?:are|is)|it is)"
+    r" (-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?)(?: [A-Za-z]{2,14}){0,3}[.!]?",
+    re.IGNORECASE,
+)
+DOUBT: Final = re.compile(
+    r"\b(?:not|no|never|n['’]t|wrong|incorrect|false|doubt|if|suppose|maybe|perhaps|or|and|reference|"
+    r"expected|more|less|than|about|between|least|most|million|billion|thousand|hundred|dozen|"
+    r"times|half|percent|mod|base|point|minus|plus|over|wait|but|except|least|guess)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+"""Words beside a number that change it, or leave it open whether it is meant."""
 MAX_WHOLE_CHARACTERS: Final = 600
 MAX_PROSE_WORDS: Final = 2
 MAX_TEXT_CHARACTERS: Final = 200
@@ -117,10 +164,12 @@ def extract(final: str, answer_from: AnswerFrom = "auto") -> Extraction | None:
             boxed(final)
             or stated(final)
             or (only_display(final) and displayed(final, concluding=True))
+            or chosen(final)
             or whole(final)
             or displayed(final, concluding=True)
             or inline(final)
             or concluding_number(final)
+            or summary(final)
             or short_text(final)
         )
     if answer_from == "boxed":
@@ -144,6 +193,8 @@ def boxed(text: str) -> Extraction | None:
     boxes = box_spans(text)
     if not boxes:
         return None
+    if not boxes[-1][2]:
+        return Extraction("", "boxed")
     last = len(boxes) - 1
     first = last
     while first > 0 and only_separates(text[boxes[first - 1][1] : boxes[first][0]]):
@@ -194,6 +245,8 @@ def only_separates(between: str) -> bool:
 
 def stated(text: str) -> Extraction | None:
     """What the last announcement says; other announced values are contradictions."""
+    if found := tagged(text):
+        return found
     answers = []
     for start in announcements(text):
         if answer := announced(text, start):
@@ -203,6 +256,24 @@ def stated(text: str) -> Extraction | None:
     last = answers[0]
     others = dict.fromkeys(a for a in answers[1:] if a != last and is_formula(a))
     return Extraction(last, "stated", tuple(others))
+
+
+def tagged(text: str) -> Extraction | None:
+    """What the last `<answer>…</answer>` holds or announces; others contradict it."""
+    contents: list[str] = []
+    end = len(text)
+    while len(contents) < MAX_STATEMENTS and (end := text.rfind(CLOSING_TAG, 0, end)) >= 0:
+        start = text.rfind(OPENING_TAG, 0, end)
+        if start < 0:
+            break
+        contents.append(text[start + len(OPENING_TAG) : end].strip())
+        end = start
+    if not contents or not contents[0]:
+        return None
+    if announcements(contents[0]):
+        return stated(contents[0])
+    others = dict.fromkeys(content for content in contents[1:] if content != contents[0])
+    return Extraction(contents[0], "stated", tuple(others))
 
 
 def announcements(text: str) -> list[int]:
@@ -221,17 +292,37 @@ def announced_by(keywords: tuple[str, ...], text: str) -> list[int]:
             end = text.rfind(keyword, 0, end)
             if end < 0:
                 break
-            if match := statement_at(text, end):
+            match = statement_at(text, end)
+            if match and not is_denied(text, match.start()):
                 starts.append(match.end())
     return starts
+
+
+def is_denied(text: str, position: int) -> bool:
+    """Whether the clause before an announcement supposes or denies it."""
+    clause = CLAUSE_MARK.split(text[max(0, position - MAX_DENIAL) : position])[-1]
+    return clause not in USUAL_BEGINNINGS and DENIED.search(clause) is not None
 
 
 def statement_at(text: str, position: int) -> re.Match[str] | None:
     """The announcement whose keyword stands at `position`."""
     if text[position] != "A":
-        return STATEMENT.match(text, position, position + MAX_ANNOUNCEMENT)
+        found = STATEMENT.match(text, position, position + MAX_ANNOUNCEMENT)
+        return found or heading_at(text, position)
     line_start = text.rfind("\n", 0, position) + 1
     return LETTER_LINE.match(text, line_start) if position - line_start < MAX_INDENT else None
+
+
+def heading_at(text: str, position: int) -> re.Match[str] | None:
+    """A heading with an answer below it, not with an explanation."""
+    line_start = text.rfind("\n", 0, position) + 1
+    if position - line_start >= MAX_HEADING:
+        return None
+    match = HEADING.match(text, line_start)
+    if match is None:
+        return None
+    below = text[match.end() : match.end() + MAX_TEXT_CHARACTERS].lstrip().partition("\n")[0]
+    return match if is_without_prose(below) else None
 
 
 def announced(text: str, start: int) -> str:
@@ -246,6 +337,8 @@ def announced(text: str, start: int) -> str:
     end = text.find("\n", start)
     line = text[start : end if end >= 0 else len(text)][: MAX_ANSWER_CHARACTERS + 1]
     if stop := SENTENCE_END.search(line):
+        if line[stop.start()] in "?？":
+            return ""
         line = line[: stop.start()]
     return without_explanation(line.strip().rstrip("*_ "))
 
@@ -256,7 +349,7 @@ def skip_noise(text: str, start: int) -> int:
 
 
 EXPLANATION: Final = re.compile(
-    r",?\s+(?:because|since|as|which|where|so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
+    r",?\s+(?:because|since|as|which|where|(?<!or )so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
 )
 
 
@@ -280,11 +373,16 @@ def whole(text: str) -> Extraction | None:
     text = text.strip()
     if not text or len(text) > MAX_WHOLE_CHARACTERS or "\n\n" in text:
         return None
-    words = PROSE_WORD.findall(LATEX_WORD.sub(" ", text))
-    prose = sum(word.lower() not in NOT_PROSE for word in words)
-    if prose > MAX_PROSE_WORDS:
+    if text[0] in "因所故综∴" and CONCLUDING_OPENING.match(text):
+        return None
+    if not is_without_prose(text):
         return None
     return Extraction(text if "\\begin" in text else ", ".join(text.splitlines()), "whole")
+
+
+def is_without_prose(text: str) -> bool:
+    words = PROSE_WORD.findall(LATEX_WORD.sub(" ", text))
+    return sum(word.lower() not in NOT_PROSE for word in words) <= MAX_PROSE_WORDS
 
 
 def short_text(text: str) -> Extraction | None:
@@ -292,6 +390,25 @@ def short_text(text: str) -> Extraction | None:
     if not text or "\n" in text or len(text) > MAX_TEXT_CHARACTERS:
         return None
     return Extraction(text, "text")
+
+
+def chosen(text: str) -> Extraction | None:
+    """The letter of a last sentence such as "Option C is correct."."""
+    if not (text.rstrip().rstrip("*.!").endswith(CHOSEN_ENDINGS)):
+        return None
+    match = CHOSEN.fullmatch(last_sentence(text))
+    return Extraction(match[1], "stated") if match else None
+
+
+def summary(text: str) -> Extraction | None:
+    """The number of a completion that is one sentence such as "There are 42 ways."."""
+    text = text.strip()
+    if len(text) > MAX_TEXT_CHARACTERS or "\n" in text:
+        return None
+    match = SUMMARY.fullmatch(text)
+    if match is None or DOUBT.search(text):
+        return None
+    return Extraction(match[1], "number")
 
 
 # --- formulas and numbers ---------------------------------------------------------------

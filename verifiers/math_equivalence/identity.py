@@ -12,23 +12,26 @@ there are none, the complex values are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
-from verifiers.math_equivalence.evaluate import Evaluator, numerics
+from verifiers.math_equivalence.evaluate import ABSORBING, Evaluator, numerics
 from verifiers.math_equivalence.expression import (
     BigOperator,
     Call,
     Node,
     Number,
     Power,
+    Quotient,
     Root,
     free_symbols,
     walk,
 )  # fmt: skip
+from verifiers.math_equivalence.limits import TooLargeError
 from verifiers.math_equivalence.values import (
     CONTEXT,
+    NotNumericError,
     UndefinedError,
     Value,
     approximate,
@@ -48,6 +51,12 @@ DIGITS_PER_BIT: Final = 0.302
 SLOW_FUNCTIONS: Final = frozenset({"factorial", "Gamma", "binomial", "erf"})
 """Hundreds of digits of these, at arguments that are no integers, take seconds."""
 
+MODEST_EXPONENT: Final = 24
+MOST_DIGITS: Final = 1_200
+"""Summands spread further are not compared."""
+MOST_WORK: Final = 400_000
+"""The same for digits times operations."""
+
 NEARLY_ALL_DIGITS: Final = 25
 CLEAR: Final = 1e-9
 """A relative difference above this at 40 digits is no rounding error."""
@@ -66,6 +75,13 @@ INTEGER_NAMES: Final = frozenset("nmkijlpqrNMK")
 ENOUGH: Final = 3
 ENOUGH_IN_PIECES: Final = 7
 """Points at which both sides must be real and equal; more of them for |x|, √ and floors."""
+
+INTEGER_EDGES: Final = (0, 1, -1, -2)
+ASIDE: Final = Fraction(3, 7)
+FAR: Final = Fraction(10**6 * 7 + 1, 7)
+MAX_EDGE: Final = 10**12
+MAX_EDGES: Final = 8
+MAX_EDGE_SYMBOLS: Final = 3
 
 PIECEWISE: Final = frozenset("abs max min sign floor ceil mod Re Im conj arg".split())
 
@@ -97,8 +113,10 @@ class Comparison:
     def __init__(self, reference: Node, answer: Node, log_base: int | None) -> None:
         self.reference = reference
         self.answer = answer
-        pieces = any(map(is_piecewise, (*walk(reference), *walk(answer))))
-        self.enough = ENOUGH_IN_PIECES if pieces else ENOUGH
+        nodes = (*walk(reference), *walk(answer))
+        self.edges = edges(nodes) if any(map(is_piecewise, nodes)) else ()
+        self.enough = ENOUGH_IN_PIECES if self.edges else ENOUGH
+        self.spreads = any(map(may_be_tiny, nodes))
         extra = working_digits(reference, answer)
         self.few = Evaluator(FEW_DIGITS + extra, log_base=log_base)
         self.many = Evaluator(MANY_DIGITS + extra, log_base=log_base)
@@ -126,6 +144,9 @@ class Comparison:
 
     def shrinks(self, point: Mapping[str, Value], gap: Value) -> bool:
         """Whether the gap between the two goes away with more digits."""
+        spread = self.digits_lost(point)
+        if spread > self.many.digits / 2:
+            return self.agrees_to(point, spread)
         left = approximate(self.many.value(self.reference, point))
         right = approximate(self.many.value(self.answer, point))
         finer, scale = abs(left - right), max(abs(left), abs(right))
@@ -134,6 +155,26 @@ class Comparison:
         gained = (self.many.digits - self.few.digits) / 2
         bound = scale * CONTEXT.mpf(10) ** (-0.8 * self.many.digits)
         return bool(finer <= bound or finer <= gap * CONTEXT.mpf(10) ** -gained)
+
+    def digits_lost(self, point: Mapping[str, Value]) -> float:
+        """Digits over which the summands of either side are spread."""
+        if not self.spreads:
+            return 0
+        meter = Evaluator(FEW_DIGITS, log_base=self.few.log_base, measures=True)
+        for side in (self.reference, self.answer):
+            meter.value(side, point)
+        digits = meter.bits_lost * DIGITS_PER_BIT
+        if digits > MOST_DIGITS or digits * meter.steps > MOST_WORK:
+            raise TooLargeError("a difference of too many digits")
+        return digits
+
+    def agrees_to(self, point: Mapping[str, Value], spread: float) -> bool:
+        """As `shrinks`, beyond `spread` digits, of which cancellation may take as many."""
+        evaluator = Evaluator(int(self.many.digits + 2 * spread), log_base=self.few.log_base)
+        left = approximate(evaluator.value(self.reference, point))
+        right = approximate(evaluator.value(self.answer, point))
+        gap, scale = abs(left - right), max(abs(left), abs(right))
+        return bool(gap <= scale * CONTEXT.mpf(10) ** -(self.many.digits / 2 + spread))
 
     def functions(self, symbols: list[str]) -> Verdict:
         """Compares at real points; where there are none, in the complex plane."""
@@ -150,16 +191,33 @@ class Comparison:
                     return different_at(point, left, right)
                 agreed += 1
                 if agreed == self.enough:
-                    return equal("identity")
+                    return self.difference_at_edges(symbols) or equal("identity")
             elif not any(real):
                 same = self.agree(point, left, right, proven=complex_agreed > 0)
                 complex_agreed += same
                 complex_differing += not same
         if agreed >= ENOUGH:
-            return equal("identity")
+            return self.difference_at_edges(symbols) or equal("identity")
         if agreed == 0 and complex_agreed >= ENOUGH and not complex_differing:
             return equal("identity")
         return different("identity", "unproven")
+
+    def difference_at_edges(self, symbols: list[str]) -> Verdict | None:
+        """Where the two differ at an integer, a literal, or far out: pieces may end there."""
+        usual = next(points(symbols))
+        for symbol in symbols[:MAX_EDGE_SYMBOLS]:
+            for edge in self.edges:
+                point = {**usual, symbol: edge}
+                try:
+                    left, right = self.values(point)
+                    if not (looks_real(left) and looks_real(right)):
+                        continue
+                    left, right = real_part(left), real_part(right)
+                    if not self.agree(point, left, right, proven=True):
+                        return different_at(point, left, right)
+                except (UndefinedError, NotNumericError, TooLargeError):
+                    continue
+        return None
 
     def values(self, point: Mapping[str, Value]) -> tuple[Value, Value]:
         return self.few.value(self.reference, point), self.few.value(self.answer, point)
@@ -229,8 +287,41 @@ def is_discrete(node: Node) -> bool:
     return isinstance(node, BigOperator)
 
 
+def may_be_tiny(node: Node) -> bool:
+    """Powers and functions whose value, or difference from 1, may have very many digits."""
+    if isinstance(node, Power):
+        exponent = node.exponent
+        return not (
+            isinstance(exponent, Number) and -MODEST_EXPONENT <= exponent.value <= MODEST_EXPONENT
+        )
+    return isinstance(node, Call) and node.name in ABSORBING
+
+
 def is_piecewise(node: Node) -> bool:
-    return isinstance(node, Root) or (isinstance(node, Call) and node.name in PIECEWISE)
+    """|x|, floors and their like, and roots, which are |x| of squares."""
+    if isinstance(node, Root):
+        return bool(free_symbols(node.radicand))
+    if isinstance(node, Power):
+        return not isinstance(node.exponent, Number) or isinstance(node.exponent.value, Fraction)
+    return isinstance(node, Call) and node.name in PIECEWISE
+
+
+def edges(nodes: Sequence[Node]) -> tuple[Value, ...]:
+    """Numbers around which pieces may end: integers, literals, and far beyond the largest.
+
+    Far out only where nothing grows exponentially: differences of what does need digits.
+    """
+    literals: set[Value] = {node.value for node in nodes if isinstance(node, Number)}
+    small = sorted(literals | {-value for value in literals}, key=abs)
+    small = [value for value in small if abs(value) < MAX_EDGE][:MAX_EDGES]
+    near = [value + step for value in small for step in (0, ASIDE, -ASIDE)]
+    if any(isinstance(node, Call) and node.name in ABSORBING for node in nodes) or any(
+        isinstance(node, Power) and not isinstance(node.exponent, Number | Quotient)
+        for node in nodes
+    ):
+        return (*INTEGER_EDGES, *near)
+    far = FAR * (1 + max(small, default=0))
+    return (*INTEGER_EDGES, far, -far, *near)
 
 
 def looks_real(value: Value) -> bool:

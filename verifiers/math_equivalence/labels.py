@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
+    MINUS_ONE,
     Applied,
     Call,
     Group,
     Listing,
     Node,
+    Power,
     Product,
     Quotient,
     Ratio,
@@ -21,9 +23,11 @@ from verifiers.math_equivalence.expression import (
 )
 
 MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min".split())
+COORDINATES: Final = frozenset("xyz")
 EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 
 
+INVERSE_FUNCTIONS: Final = tuple(Power(Symbol(name), MINUS_ONE) for name in "fghFGH")
 FUNCTION_RESULT: Final = frozenset({"y"})
 
 
@@ -39,6 +43,18 @@ def names_each(items: Sequence[Node]) -> bool:
     """Every member has a name of its own: x = 1, y = 2."""
     names = [item.operands[0] for item in items if isinstance(item, Relation)]
     return len(names) == len(items) == len(set(names)) and all(map(is_label, names))
+
+
+def in_order_of_names(items: Sequence[Node]) -> Sequence[Node]:
+    """`y = 2, x = 1` as the pair (x, y) has them; other names as they were written."""
+    named = {
+        item.operands[0].name: item
+        for item in items
+        if isinstance(item, Relation) and isinstance(item.operands[0], Symbol)
+    }
+    if len(named) != len(items) or not set(named) <= COORDINATES:
+        return items
+    return [named[name] for name in sorted(named)]
 
 
 def names_any(items: Sequence[Node]) -> bool:
@@ -84,6 +100,13 @@ def labels_a_function(left: Node, right: Node) -> bool:
         return not free_symbols(left) & free_symbols(right)
     if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
         return True
+    if isinstance(left, Product) and isinstance(left.factors[0], Power):  # f^{-1}(x)
+        name, *arguments = left.factors
+        return (
+            name in INVERSE_FUNCTIONS
+            and len(arguments) == 1
+            and not free_symbols(name) & free_symbols(right)
+        )
     if isinstance(left, Ratio):
         return all(labels_a_function(term, right) or is_label(term) for term in left.terms)
     if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):

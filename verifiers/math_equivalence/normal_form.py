@@ -44,7 +44,7 @@ SYMBOLS: Final = {
     "∫": "\\int ", "⟨": "\\langle ", "⟩": "\\rangle ", "⌊": "\\lfloor ", "⌋": "\\rfloor ",
     "⌈": "\\lceil ", "⌉": "\\rceil ", "∧": "\\land ", "∨": "\\lor ", "→": "\\to ",
     "∣": "|", "｜": "|", "…": "\\ldots ", "⋯": "\\ldots ", "％": "%", "℃": "^\\circ C",
-    "℉": "^\\circ F", "，": ", ", "、": ", ", "；": "; ", "：": ":", "（": "(", "）": ")",
+    "℉": "^\\circ F", "，": ", ", "、": ", ", "；": "; ", "：": ":", "∶": ":", "（": "(", "）": ")",
     "［": "[", "］": "]", "｛": "{", "｝": "}", "。": ".", "．": ".", "“": '"', "”": '"',
     "’": "'", "‘": "'", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ",
     "\u2002": " ", "\u2003": " ", "\u200a": " ", "\ufeff": "", "\u200b": " ",
@@ -60,6 +60,11 @@ TRANSLATION: Final = str.maketrans(
 )
 SUPERSCRIPT_RUN: Final = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
 SUBSCRIPT_RUN: Final = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
+CONJUNCTIONS: Final = {"或": " or ", "或者": " or ", "且": " and ", "和": " and "}
+CONJUNCTION: Final = re.compile(
+    r"(?<=[0-9A-Za-z)}\]$])\s*(?:或者?|且|和)\s*(?=[-−0-9A-Za-z(\\$√π±])"
+)
+"""Between formulas; elsewhere they are part of a text."""
 RADICAL: Final = re.compile(r"√\s*(\d+|[A-Za-z])")
 
 GROUPED_THOUSANDS: Final = re.compile(
@@ -87,12 +92,13 @@ RESPELLED: Final = {
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "
     "bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm limits nolimits nonumber notag rm bf it "
-    "large Large small normalsize centering hfill strut allowbreak boldmath".split()
+    "large Large small normalsize centering hfill strut allowbreak boldmath therefore".split()
 )
 SPACES: Final = frozenset("quad qquad space enspace thinspace par hspace".split())
 
 COMMAND: Final = re.compile(
-    r"\\\\(?:\[[^\]\[]*\])?|\\[$%#&_{}|]|\\(?:left|right)\s*\.(?![0-9])"
+    r"\\\\(?:\[[^\]\[]*\])?|\\[$%#&_{}|]|\\left\s*\.|\\right\s*\.(?![0-9])"
+    r"|\\(?:text)?color\s*\{[^{}]*\}"
     r"|\\(?:begin|end)\{(?:equation|align|gather|displaymath|math)\*?\}"
     r"|\\hspace\*?\{[^{}]*\}|\\[hv]?phantom\{[^{}]*\}|\\(?:label|tag)\*?\{[^{}]*\}"
     r"|\\[A-Za-z]+|\\[,;:!> ()\[\]]|~|\$+|\*\*|`"
@@ -176,6 +182,7 @@ def trimmed(text: str) -> str:
 
 
 def without_unicode(text: str) -> str:
+    text = CONJUNCTION.sub(lambda match: CONJUNCTIONS[match[0].strip()], text)
     text = RADICAL.sub(r"\\sqrt{\1}", text)
     text = SUPERSCRIPT_RUN.sub(lambda run: f"^{{{spelled(run[0], SUPERSCRIPTS)}}}", text)
     text = SUBSCRIPT_RUN.sub(lambda run: f"_{{{spelled(run[0], SUBSCRIPTS)}}}", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from verifiers.math_equivalence.answers import read_answer
@@ -10,6 +11,8 @@ from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeErr
 from verifiers.math_equivalence.normal_form import SPACED_THOUSANDS as SPACED
 from verifiers.math_equivalence.normal_form import clean, normal_form
 from verifiers.math_equivalence.rationals import Literal, read_number
+
+IN_TEXT: Final = re.compile(r"[\s$]*\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|emph)\s*\{")
 
 SHORT: Final = 18
 """Digits of the integers that most answers are."""
@@ -22,13 +25,15 @@ class Reading:
         TooLargeError: the text is longer than an answer may be.
     """
 
-    __slots__ = ("_node", "_split", "cleaned", "literal", "normal", "too_large")
+    __slots__ = ("_node", "_split", "cleaned", "is_text", "literal", "normal", "too_large")
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_ANSWER_CHARACTERS:
             raise TooLargeError(f"an answer of {len(text)} characters")
         self.too_large: str | None = None
         self.literal: Literal | None = None
+        self.is_text = "\\" in text and IN_TEXT.match(text) is not None
+        """It begins with `\\text{…}`."""
         self._node: Node | None = None
         self._split: Node | None = None
         if text.isdecimal() and text.isascii() and len(text) < SHORT:

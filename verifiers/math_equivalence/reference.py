@@ -21,11 +21,16 @@ from verifiers.math_equivalence.expression import (
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
 from verifiers.math_equivalence.reading import Reading
 from verifiers.math_equivalence.values import NotNumericError, UndefinedError
+from verifiers.math_equivalence.words import choice
 
 MAX_SOLUTION_CHARACTERS: Final = 65_536
 """A worked solution, of which only the final answer is kept."""
 
 SAYS_SOMETHING: Final = re.compile(r"[^\W_]|\\(?:emptyset|varnothing|infty|pi)|∞|∅")
+CUT_LIST: Final = re.compile(r",[^,()\[\]{}]+,[\s$]*\Z")
+CUT_SIGN: Final = re.compile(r"(?:[=<>*/^]|\\(?:le|ge|ne|approx|cup|cap|in)|[0-9)\]}]\s*[+-])\s*\Z")
+COMMAND: Final = re.compile(r"\\[A-Za-z]+")
+PROSE: Final = re.compile(r"[^\W\d_]{3}")
 DIGITS_TO_CHECK: Final = 20
 
 
@@ -37,7 +42,10 @@ def read_reference(reference: str | int | float) -> Reading:
     """
     text = reference if isinstance(reference, str) else repr(reference)
     try:
-        reading = Reading(final_answer(text))
+        text = final_answer(text)
+        if CUT_LIST.search(text):
+            raise InvalidReference("the reference is a list without its end")
+        reading = Reading(text)
         check(reading)
     except TooLargeError as error:
         raise InvalidReference(f"the reference is beyond a limit: {error}") from None
@@ -87,11 +95,25 @@ def check(reading: Reading) -> None:
         raise InvalidReference("the reference is empty")
     if not balanced(reading.cleaned):
         raise InvalidReference("the reference's brackets are not balanced")
+    if isinstance(reading.node, Words) and is_cut_off(reading.cleaned):
+        raise InvalidReference("the reference is cut off")
     if reading.normal.lower() in ("nan", "null", "undefined?"):
         raise InvalidReference("the reference is not a value")
     node = reading.node
     if not isinstance(node, (*STRUCTURES, Words)) and not free_symbols(node):
         check_value(node)
+
+
+def is_cut_off(cleaned: str) -> bool:
+    """Mathematics that could not be read: a bracket is open, or a sign has nothing after it.
+
+    Brackets may differ in kind, as those of half-open intervals do.
+    """
+    if PROSE.search(COMMAND.sub(" ", cleaned)) or choice(cleaned):
+        return False
+    opened = sum(cleaned.count(bracket) for bracket in "([")
+    closed = sum(cleaned.count(bracket) for bracket in ")]")
+    return opened != closed or CUT_SIGN.search(cleaned) is not None
 
 
 def check_value(node: Node) -> None:

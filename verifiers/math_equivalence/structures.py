@@ -11,6 +11,7 @@ from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Conditional,
     Group,
+    Letters,
     Listing,
     Matrix,
     NamedSet,
@@ -58,6 +59,8 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         return equal("structure")
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
+    if isinstance(reference, Letters) and isinstance(answer, Letters):
+        return different("text", "order")
     reference, answer = as_family(reference), as_family(answer)
     if isinstance(reference, Conditional) or isinstance(answer, Conditional):
         return families.compare(reference, answer, policy, compare)
@@ -185,6 +188,8 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
     if not any(is_set):
         return None
     written = [is_inequality(node) for node in (reference, answer)]
+    if all(written) and renames_variable(reference, answer):
+        return different("region", "variable")
     if written[0] != written[1] and policy.inequalities == "strict":
         return different("region", "type", reference=kind(reference), answer=kind(answer))
     try:
@@ -195,6 +200,12 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
     if at is None:
         return equal("region")
     return different("region", at=show(at), in_reference=bool(left.contains(at)))
+
+
+def renames_variable(reference: Node, answer: Node) -> bool:
+    """`y > 2` where `x > 2` is due. In an interval or set, no variable is named."""
+    mine, theirs = free_symbols(reference), free_symbols(answer)
+    return len(mine) == len(theirs) == 1 and mine != theirs
 
 
 def is_region(node: Node) -> bool:
@@ -244,10 +255,10 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
             return in_order(reference.items, answer.items, policy, compare)
         return in_any_order(reference.items, answer.items, policy, compare)
     if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":
-        return in_order(reference.items, answer.items, policy, compare)
+        return in_order(labels.in_order_of_names(reference.items), answer.items, policy, compare)
     if isinstance(answer, Matrix) and isinstance(reference, Listing):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
-    if len(reference.items) == 1:
+    if len(reference.items) == 1 and not is_set(reference.items[0]):
         return compare(reference.items[0], answer, policy)
     if isinstance(reference, SetOf) and isinstance(answer, Group):
         return different("structure", "type", reference="set", answer="tuple")
@@ -258,12 +269,13 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
 
 def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathParameters) -> Verdict:
     """A list where the reference is one thing: right only if it says one thing."""
-    if isinstance(answer, SetOf) and len(answer.items) == 1:
+    if isinstance(answer, SetOf) and len(answer.items) == 1 and not is_set(answer.items[0]):
         return compare(reference, answer.items[0], policy)
     if is_tuple(reference) and isinstance(answer, Listing):
         assert isinstance(reference, Group)
         if len(answer.items) == len(reference.items):
-            return in_order(reference.items, answer.items, policy, compare)
+            items = labels.in_order_of_names(answer.items)
+            return in_order(reference.items, items, policy, compare)
     if isinstance(reference, NamedSet | SetOperation | SetBuilder):
         return different("structure", "type", reference="set", answer=kind(answer))
     verdicts = [compare(reference, item, policy) for item in answer.items[:8]]
@@ -274,6 +286,11 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     ):
         return verdicts[0]
     return rejected("list", "several answers")
+
+
+def is_set(node: Node) -> bool:
+    """Beside which a set of it is another set: the empty set and the set of it."""
+    return isinstance(node, SetOf | SetOperation | SetBuilder | NamedSet)
 
 
 def is_tuple(node: Node) -> bool:

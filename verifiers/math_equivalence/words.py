@@ -19,8 +19,10 @@ CHOICE: Final = re.compile(
     r"(?P<mark>\s*[.:)])?(?:\s*(?P<rest>\S.*))?",
     re.IGNORECASE | re.DOTALL,
 )
-CHOICES: Final = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&/]\s*|\s*(?:and|or)\s*|\s*)\(?[A-J]\)?)+")
-LETTER: Final = re.compile(r"[A-J]")
+CHOICES: Final = re.compile(
+    r"\(?[A-J]\)?(?:(?:\s*[,;&/]\s*|\s*(?:and|or)\s*|\s*)\(?[A-J]\)?)+|[①-⑩](?:[\s,;]*[①-⑩])+"
+)
+LETTER: Final = re.compile(r"[A-J①-⑩]")
 
 TIME: Final = re.compile(
     r"(?P<hour>[0-9]{1,2})(?:\s*:\s*(?P<minute>[0-5][0-9]))?(?:\s*:\s*(?P<second>[0-5][0-9]))?"
@@ -106,10 +108,32 @@ def choice(text: str) -> tuple[str, str | None] | None:
     return letter.upper(), match["rest"]
 
 
-def choices(text: str) -> frozenset[str] | None:
-    """The letters of `A, C` or `BD`: several choices in any order."""
+def choices(text: str) -> tuple[list[str], bool] | None:
+    """The letters of `A, C` or `BD`, and whether something separates them."""
     plain = MARKUP.sub(" ", text).strip()
-    return frozenset(LETTER.findall(plain)) if CHOICES.fullmatch(plain) else None
+    if not CHOICES.fullmatch(plain):
+        return None
+    return LETTER.findall(plain), not plain.isalnum()
+
+
+def same_choices(reference: tuple[list[str], bool], answer: tuple[list[str], bool]) -> bool:
+    """The same letters; in any order where they are a set and no ranking or word.
+
+    Separators make a set, and so do letters in alphabetical order beside one: `AC` is
+    `C, A`. Between two rows of letters, `AC` and `CA`, the order counts, but not between
+    numbered statements, ①③ and ③①.
+    """
+    (due, separated), (given, given_separated) = reference, answer
+    if due == given:
+        return True
+    numbered = not due[0].isascii()
+    unordered = separated or ((given_separated or numbered) and due == sorted(due))
+    return unordered and sorted(due) == sorted(given)
+
+
+def is_row_of_letters(text: str) -> bool:
+    """Two letters or more and nothing else."""
+    return len(text) > 1 and text.isascii() and text.isalpha()
 
 
 def clock_time(text: str) -> tuple[int, bool] | None:

@@ -228,7 +228,21 @@ def test_a_choice_is_read(text: str) -> None:
 
 def test_several_choices_are_not_one() -> None:
     assert words.choice("(C) or (D)") is None
-    assert words.choices("A, C") == words.choices("CA") == {"A", "C"}
+    assert words.choices("A, C") == (["A", "C"], True)
+    assert words.choices("CA") == (["C", "A"], False)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "same"),
+    [("A, C", "CA", True), ("AC", "C and A", True), ("AC", "CA", False), ("CA", "A, C", False)],
+)
+def test_only_what_is_a_set_of_choices_has_no_order(
+    reference: str, answer: str, same: bool
+) -> None:
+    due, given_ = words.choices(reference), words.choices(answer)
+    assert due is not None
+    assert given_ is not None
+    assert words.same_choices(due, given_) is same
 
 
 @pytest.mark.parametrize("text", ["3:45 p.m.", "3:45\\text{ PM}", "15:45"])

@@ -45,6 +45,19 @@ def test_a_reference_that_is_no_number_is_unusable(reference: float) -> None:
         SCORER.score_one(Sample.model_construct(completion="5", reference=reference))
 
 
+@pytest.mark.parametrize("reference", ["x=", "(1,", "[1,2", "1,2,", "x >", "1 +", "(1+2", "f(x"])
+def test_a_reference_that_is_cut_off_is_unusable(reference: str) -> None:
+    with pytest.raises(InvalidReference):
+        score("5", reference)
+
+
+@pytest.mark.parametrize(
+    "reference", ["[1,2)", "]1,2[", "A)", "A+", "\\mathbb{R}^+", "1, 2, \\ldots"]
+)
+def test_a_reference_with_unusual_signs_is_usable(reference: str) -> None:
+    assert score("\\boxed{77}", reference).outcome in ("incorrect", "rejected")
+
+
 def test_importing_the_registry_does_not_import_sympy() -> None:
     program = "import sys, verifiers.registry; sys.exit('sympy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
