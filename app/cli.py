@@ -244,7 +244,7 @@ def read_samples(file: Path) -> Iterator[Sample]:
             except orjson.JSONDecodeError as error:
                 raise InputError(f"line {number}: not JSON: {error.msg}") from None
             except ValidationError as error:
-                raise InputError(first_fault(f"line {number}", value, error)) from None
+                raise InputError(first_fault(f"line {number}", error, value)) from None
             sample.id = sample.id or str(len(seen))
             if sample.id in seen:
                 raise InputError(f"line {number}.id: another sample has this id")

@@ -461,7 +461,7 @@ class Scorer(ABC, Generic[P]):
         try:
             return self._parse_reference(sample.reference)
         except ValidationError as error:
-            raise InvalidReference(first_fault("reference", sample.reference, error)) from None
+            raise InvalidReference(first_fault("reference", error, sample.reference)) from None
 
     @cached_property
     def _parse_reference(self) -> Callable[[JsonValue], Any]:
@@ -582,8 +582,12 @@ def place(location: Sequence[str | int], value: Any, kind: str) -> tuple[str | i
     return tuple(path)
 
 
-def first_fault(where: str, value: Any, error: ValidationError) -> str:
-    """The first complaint of a validation error about `value`, as one sentence without it."""
+def first_fault(where: str, error: ValidationError, value: Any = None) -> str:
+    """The first complaint of a validation error as one sentence, without the input.
+
+    Given the `value` that was validated, the sentence leaves out the names of types (see
+    `place`).
+    """
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    path = ".".join([where, *map(str, place(fault["loc"], value, fault["type"]))])
-    return f"{path}: {fault['msg']}"
+    location = fault["loc"] if value is None else place(fault["loc"], value, fault["type"])
+    return f"{'.'.join([where, *map(str, location)])}: {fault['msg']}"

@@ -231,7 +231,7 @@ def sample_of(**fields: Any) -> Sample:
     try:
         return Sample(**fields)
     except ValidationError as error:
-        raise BadRequest(first_fault("sample", error)) from None
+        raise BadRequest(first_fault("sample", error, fields)) from None
 
 
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:

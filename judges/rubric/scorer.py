@@ -308,7 +308,7 @@ class RubricScorer(Scorer[RubricParameters]):
             rubric = SampleRubric.model_validate(sample.reference)
             return self._with_programs(rubric, self._build_program), rubric.answer
         except ValidationError as error:
-            raise InvalidReference(first_fault("reference", error)) from None
+            raise InvalidReference(first_fault("reference", error, sample.reference)) from None
         except SpecError as error:
             raise InvalidReference(str(error.below("reference"))) from None
 
