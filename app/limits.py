@@ -7,8 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import HEADERS_TOO_LARGE, render
 
 MAX_HEADER_BYTES = 65_536
-"""Of names and values together; what clients send takes hundreds. uvicorn's own limit is for
-its other parser: with httptools it takes headers of any size."""
+"""Of names and values together; what clients send takes hundreds."""
 
 
 class HeaderLimit:

@@ -16,12 +16,42 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.limits import MAX_HEADER_BYTES
 from app.scheduler import Scheduler
 from app.settings import Settings
 
 COLLECT_AFTER = 50_000
 """New objects between two collections: those of a few large requests."""
+
+MAX_HEAD_BYTES = 4 * MAX_HEADER_BYTES
+"""Read of a request line and headers that do not end."""
+
+
+class BoundedHead(HttpToolsProtocol):
+    """uvicorn's protocol without its patience for a request that does not get to its body.
+
+    What fits is measured anew by `HeaderLimit`, whose answer says more.
+    """
+
+    _head_bytes = 0
+    _in_head = False
+
+    def on_message_begin(self) -> None:
+        self._head_bytes, self._in_head = 0, True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The headers are too large.")
 
 
 class DrainingServer(uvicorn.Server):
@@ -89,6 +119,7 @@ def serve(app: FastAPI, settings: Settings, *, until_stdin_closes: bool = False)
         end_with_standard_input()
     config = uvicorn.Config(
         app,
+        http=BoundedHead,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -6,6 +6,7 @@ import json
 import socket
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -239,6 +240,16 @@ def test_headers_over_the_limit_are_a_431(client: TestClient) -> None:
         assert reply.json()["code"] == "headers_too_large"
         assert reply.headers["x-request-id"] == reply.json()["request_id"]
     assert client.get("/healthz", headers={"X": "a" * 60_000}).status_code == 200
+
+
+def test_headers_without_end_are_not_read_to_their_end() -> None:
+    with served() as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                connection.sendall(b"a" * 60_000_000)
+        assert httpx.get(f"{service.url}/healthz").status_code == 200
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_comes() -> None:

@@ -332,7 +332,7 @@ def test_a_malformed_request_is_a_422_that_names_the_field(
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"", 422),
+        (b"", 400),
         (b"{", 400),
         (b"[]", 422),
         (b'{"groups": [{"completions": ["\\ud800"]}]}', 422),
