@@ -65,7 +65,11 @@ class CasesReference(_FunctionReference):
 
 
 class TestCodeReference(_FunctionReference):
-    """Python test code that calls the program's functions, with `assert` statements."""
+    """Python test code that calls the program's functions, with `assert` statements.
+
+    Results are plain values there, and so are names of the program that are not called. What
+    needs its classes cannot be run apart from it: see `in_process`.
+    """
 
     test_code: str = Field(min_length=1, max_length=MAX_TEST_CODE_CHARACTERS)
     entry_point: str | None = Field(
