@@ -5,8 +5,12 @@ precision, a difference stays. Expressions with variables are compared at fixed 
 negative and positive, rational and short enough to be shown as a witness. A single clear
 mismatch decides for "different"; agreement at every point for "equal" (Schwartz and
 Zippel for polynomials; beyond them it is overwhelmingly likely and never contradicted).
+Where there are absolute values, extrema, floors or roots, integers, the literals of both
+sides and numbers far out are points, too, since a piece may end there. Where summands
+differ by many orders of magnitude, as in 1 + e^{-500}, precision rises until they count.
 
-Only points where both sides are real are compared: elsewhere a branch was chosen. If
+Only points where both sides are real are compared: elsewhere a branch was chosen, so that
+2 ln x is ln x^2, as is written in solutions for positive x. If
 there are none, the complex values are compared.
 """
 
