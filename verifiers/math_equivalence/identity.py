@@ -65,11 +65,15 @@ NEARLY_ALL_DIGITS: Final = 25
 CLEAR: Final = 1e-9
 """A relative difference above this at 40 digits is no rounding error."""
 
+DENOMINATORS: Final = (101, 89, 113, 97)
 COORDINATES: Final = tuple(
-    Fraction(number, 100)
-    for number in (137, 59, 1241, 83, -271, 313, -1167, 31, 2693, -43, 541, -727, 67, 353, -119, 17)
+    Fraction(number, DENOMINATORS[index % 4])
+    for index, number in enumerate(
+        (137, 59, 1241, 83, -271, 313, -1167, 31, 2693, -43, 541, -727, 67, 353, -119, 17)
+    )
 )
-"""On both sides of zero, near and far, so that no piece of |x - a| is missed."""
+"""On both sides of zero, near and far, so that no piece of |x - a| is missed, and on no
+common grid, where sin(100πx) would vanish."""
 
 STRIDES: Final = (0, 4, 8, 6, 7, 9, 5, 11, 2, 14, 1, 3, 12, 15, 13, 10)
 """Where in `COORDINATES` the first variable starts, point by point."""
