@@ -339,7 +339,8 @@ def announced(text: str, start: int) -> str:
     """The announced answer from `start` to the end of its formula, sentence or line."""
     if match := PLAIN_NUMBER.match(text, start):
         return match[1]
-    start = skip_noise(text, start)
+    if noise := LEADING_NOISE.match(text, start):
+        start = noise.end()
     for opening, closing in DISPLAYS:
         if text.startswith(opening, start):
             end = text.find(closing, start + 2)
@@ -351,11 +352,6 @@ def announced(text: str, start: int) -> str:
             return ""
         line = line[: stop.start()]
     return without_explanation(line.strip().rstrip("*_ "))
-
-
-def skip_noise(text: str, start: int) -> int:
-    match = LEADING_NOISE.match(text, start)
-    return match.end() if match else start
 
 
 EXPLANATION: Final = re.compile(
