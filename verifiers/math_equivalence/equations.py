@@ -1,4 +1,8 @@
-"""Equations, labels and chains: x = 5 against 5, y = 2x + 3 against 2x - y + 3 = 0."""
+"""Equations, labels and chains: x = 5 against 5, y = 2x + 3 against 2x - y + 3 = 0.
+
+Equations are equal up to a constant that is not zero. Multiplied by an expression with
+zeros they gain solutions, divided by one they lose some: xy = x^2 and y/x = 1 are not y = x.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,7 @@ Compare = Callable[[Node, Node, MathParameters], Verdict]
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 SCALE_POINTS: Final = (Fraction(29, 13), Fraction(-17, 11), Fraction(41, 9), Fraction(5, 19))
 SMALL: Final = 1e-12
+ARBITRARY: Final = frozenset(("A", "B", "K", "k", "c", "C_1", "c_1"))
 DEPENDENT: Final = frozenset("yz")
 """Variables that an equation is solved for when an expression is given instead."""
 
@@ -263,12 +268,27 @@ def same_label(
     if isinstance(left, Applied) and isinstance(right, Applied):
         return compare_functions(left, right, mine, theirs, policy, again)
     if left == right and (is_label(left) or len(answer.operands) > 2):
-        return unlabelled(mine, answer, policy, again)
+        verdict = unlabelled(mine, answer, policy, again)
+        return (
+            verdict if verdict.equal else general_solution(mine, theirs, policy, again) or verdict
+        )
     if is_function_result(left) and is_function_result(right):
         return again(mine, theirs, policy)
     if None in labels and len(answer.operands) > 2:
         return unlabelled(mine, answer, policy, again)
     return None
+
+
+def general_solution(
+    mine: Node, theirs: Node, policy: MathParameters, again: Compare
+) -> Verdict | None:
+    """y = Ce^{2x} is y = Ae^{2x}: C names an arbitrary constant, which has other names, too."""
+    due, given = free_symbols(mine), free_symbols(theirs)
+    (old, new) = (given - due, due - given)
+    if new != {"C"} or len(old) != 1 or not old <= ARBITRARY:
+        return None
+    verdict = again(mine, renamed(theirs, next(iter(old)), Symbol("C")), policy)
+    return verdict if verdict.equal else None
 
 
 def compare_functions(

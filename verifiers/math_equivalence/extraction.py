@@ -3,16 +3,21 @@ r"""Finds the final answer in a completion. Pure, linear-time, and never raises.
 Rules, strongest first; the first that finds something decides:
 
     boxed     the last balanced \boxed{…} or \fbox{…}, or \boxed followed by one token
-    stated    what follows the last "answer is", "Answer:", "####", "答案是" …
+    stated    what follows the last "answer is", "Answer:", "####", "答案是" …, stands
+              below a heading "Final Answer" or in the last <answer>…</answer>
     whole     the completion, where it is an answer and nothing else
     display   the last displayed formula, where nothing but punctuation follows
     inline    the last $…$, where it ends a concluding sentence
-    number    the last number, where the last sentence concludes with it
+    number    the last number, where the last sentence concludes with it, or the number of
+              a completion that is one sentence: "There are 42 ways."
     text      a short completion of one line, as it is
 
 A reference that is merely mentioned is not an answer: `auto` takes formulas and numbers
-only from the last sentence, and only where that sentence concludes. Boxes or statements
-that differ from the last one are returned as `others`, for the scorer to reject.
+only from the last sentence, and only where that sentence concludes. What is denied ("the wrong
+answer is"), supposed ("suppose the answer is"), asked ("the answer is 42?") or taken back
+is not announced. Boxes or statements that differ from the last one are returned as
+`others`, for the scorer to reject: whoever corrects an announced answer puts the last one
+into a box. Boxes are not held against statements.
 """
 
 from __future__ import annotations
@@ -55,7 +60,9 @@ DENIED: Final = re.compile(
     r"(?:\b(?:false|untrue|impossible|unlikely|not (?:true|the case|certain|clear|possible)|"
     r"(?<!no )(?<!not )(?<!without )doubt(?:s|ed|ful)?|"
     r"(?:\w+n['’]t|not|never|cannot|hardly) (?:think|believe|say|claim|know|sure|mean|agree|see)|"
-    r"suppose|supposing|assume|assuming|imagine|pretend|if|whether|unless|unsure|say|claims?)"
+    r"suppose|supposing|assume|assuming|imagine|pretend|if|whether|unless|unsure|"
+    r"(?:(?:wrong|incorrect) to|some|they|he|she|users?|students?) (?:say|claim|think)s?|"
+    r"(?:\w+) (?:said|claimed|guessed))"
     r"(?: that| if| whether)?(?: (?:the|this|that|my|our|your|its|their|a|\w+['’]s))?"
     r"(?: (?:final|correct|right|true))?"
     r"|\b(?:no|not(?: the| an?)?|wrong|incorrect|false|mistaken|invalid|erroneous|bad|reference|"
@@ -130,7 +137,8 @@ SUMMARY: Final = re.compile(
 DOUBT: Final = re.compile(
     r"\b(?:not|no|never|n['’]t|wrong|incorrect|false|doubt|if|suppose|maybe|perhaps|or|and|reference|"
     r"expected|more|less|than|about|between|least|most|million|billion|thousand|hundred|dozen|"
-    r"times|half|percent|mod|base|point|minus|plus|over|wait|but|except|least|guess)\b|n['’]t\b",
+    r"times|half|percent|mod|base|point|minus|plus|over|wait|but|except|least|guess|"
+    r"said|claimed|told|guessed|users?|students?)\b|n['’]t\b",
     re.IGNORECASE,
 )
 """Words beside a number that change it, or leave it open whether it is meant."""
@@ -300,6 +308,8 @@ def announced_by(keywords: tuple[str, ...], text: str) -> list[int]:
 
 def is_denied(text: str, position: int) -> bool:
     """Whether the clause before an announcement supposes or denies it."""
+    if position == 0 or text[position - 1] == "\n":
+        return False
     clause = CLAUSE_MARK.split(text[max(0, position - MAX_DENIAL) : position])[-1]
     return clause not in USUAL_BEGINNINGS and DENIED.search(clause) is not None
 
@@ -329,7 +339,8 @@ def announced(text: str, start: int) -> str:
     """The announced answer from `start` to the end of its formula, sentence or line."""
     if match := PLAIN_NUMBER.match(text, start):
         return match[1]
-    start = skip_noise(text, start)
+    if noise := LEADING_NOISE.match(text, start):
+        start = noise.end()
     for opening, closing in DISPLAYS:
         if text.startswith(opening, start):
             end = text.find(closing, start + 2)
@@ -343,18 +354,25 @@ def announced(text: str, start: int) -> str:
     return without_explanation(line.strip().rstrip("*_ "))
 
 
-def skip_noise(text: str, start: int) -> int:
-    match = LEADING_NOISE.match(text, start)
-    return match.end() if match else start
-
-
 EXPLANATION: Final = re.compile(
     r",?\s+(?:because|since|as|which|where|(?<!or )so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
+    r"|\s+\((?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
+    r"\w+ty)\b[a-z -]*\)$"
+)
+
+
+WITHDRAWN: Final = re.compile(
+    r"\b(?:wrong|incorrect|false|(?:not|n['’]t) (?:right|correct|true))\b"
 )
 
 
 def without_explanation(line: str) -> str:
-    """`$5$ because …` is `$5$`; a formula that the sentence goes on after is the formula."""
+    """`$5$ because …` is `$5$`; a formula that the sentence goes on after is the formula.
+
+    Nothing, where the explanation takes it back.
+    """
+    if (explanation := EXPLANATION.search(line)) and WITHDRAWN.search(explanation[0]):
+        return ""
     line = EXPLANATION.sub("", line, count=1).strip()
     if (match := INLINE_RUN.match(line)) and not AFTER_INLINE.fullmatch(line, match.end()):
         return match[0]

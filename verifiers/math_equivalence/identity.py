@@ -5,8 +5,12 @@ precision, a difference stays. Expressions with variables are compared at fixed 
 negative and positive, rational and short enough to be shown as a witness. A single clear
 mismatch decides for "different"; agreement at every point for "equal" (Schwartz and
 Zippel for polynomials; beyond them it is overwhelmingly likely and never contradicted).
+Where there are absolute values, extrema, floors or roots, integers, the literals of both
+sides and numbers far out are points, too, since a piece may end there. Where summands
+differ by many orders of magnitude, as in 1 + e^{-500}, precision rises until they count.
 
-Only points where both sides are real are compared: elsewhere a branch was chosen. If
+Only points where both sides are real are compared: elsewhere a branch was chosen, so that
+2 ln x is ln x^2, as is written in solutions for positive x. If
 there are none, the complex values are compared.
 """
 
@@ -61,11 +65,15 @@ NEARLY_ALL_DIGITS: Final = 25
 CLEAR: Final = 1e-9
 """A relative difference above this at 40 digits is no rounding error."""
 
+DENOMINATORS: Final = (101, 89, 113, 97)
 COORDINATES: Final = tuple(
-    Fraction(number, 100)
-    for number in (137, 59, 1241, 83, -271, 313, -1167, 31, 2693, -43, 541, -727, 67, 353, -119, 17)
+    Fraction(number, DENOMINATORS[index % 4])
+    for index, number in enumerate(
+        (137, 59, 1241, 83, -271, 313, -1167, 31, 2693, -43, 541, -727, 67, 353, -119, 17)
+    )
 )
-"""On both sides of zero, near and far, so that no piece of |x - a| is missed."""
+"""On both sides of zero, near and far, so that no piece of |x - a| is missed, and on no
+common grid, where sin(100πx) would vanish."""
 
 STRIDES: Final = (0, 4, 8, 6, 7, 9, 5, 11, 2, 14, 1, 3, 12, 15, 13, 10)
 """Where in `COORDINATES` the first variable starts, point by point."""

@@ -54,13 +54,17 @@ class MathParameters(Parameters):
         description="Whether 60° equals pi/3. A missing degree sign is accepted either way.",
     )
     list_order: Literal["ignore", "keep"] = Field(
-        "ignore", description="Whether '1, 2' equals '2, 1'. Tuples always keep their order."
+        "ignore",
+        description="Whether '1, 2' equals '2, 1'. Tuples always keep their order, and so do "
+        "rows of capitals such as HTH: 'CA' equals 'A, C', but not 'AC'.",
     )
     vectors: Literal["tuple", "strict"] = Field(
         "tuple", description="Whether a row or column vector equals the tuple of its entries."
     )
     inequalities: Literal["interval", "strict"] = Field(
-        "interval", description="Whether x > 3 equals the interval (3, ∞)."
+        "interval",
+        description="Whether x > 3 equals the interval (3, ∞). Two inequalities must name the "
+        "same variable.",
     )
     text_case: Literal["fold", "keep"] = Field(
         "fold", description="Whether 'Tuesday' equals 'tuesday'. Variables keep their case."

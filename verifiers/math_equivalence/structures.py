@@ -253,7 +253,9 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
             return in_order(reference.items, answer.items, policy, compare)
         if labels.names_each(reference.items) and not labels.names_any(answer.items):
             return in_order(reference.items, answer.items, policy, compare)
-        return in_any_order(reference.items, answer.items, policy, compare)
+        both_sets = isinstance(reference, SetOf) and isinstance(answer, SetOf)
+        again = compare_elements if both_sets else compare
+        return in_any_order(reference.items, answer.items, policy, again)
     if isinstance(answer, Group) and isinstance(reference, Listing) and answer.opening == "(":
         return in_order(labels.in_order_of_names(reference.items), answer.items, policy, compare)
     if isinstance(answer, Matrix) and isinstance(reference, Listing):
@@ -286,6 +288,13 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     ):
         return verdicts[0]
     return rejected("list", "several answers")
+
+
+def compare_elements(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    """Elements of sets: {1} is not {{1}}."""
+    if is_set(reference) != is_set(answer):
+        return different("structure", "type", reference=kind(reference), answer=kind(answer))
+    return compare(reference, answer, policy)
 
 
 def is_set(node: Node) -> bool:
