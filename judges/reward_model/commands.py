@@ -159,7 +159,7 @@ def require_torch() -> None:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
-        raise refuse(f"{error.name} is missing: pip install 'assay-server[encoder]'") from None
+        raise refuse(f"{error.name} is missing: pip install -e '.[encoder]'") from None
 
 
 def quieten() -> None:
