@@ -183,7 +183,7 @@ class RewardModels:
             from judges.reward_model.model import load
         except ImportError as error:
             raise ReloadRefused(
-                f"{error.name} is not installed; install the extra: pip install -e '.[reward-model]'"
+                f"{error.name} is not installed: pip install -e '.[reward-model]'"
             ) from None
         try:
             dtype = getattr(torch, settings.dtype)
