@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
-from rapidfuzz.distance import Levenshtein
 
 from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
 from verifiers.exact_match import FLOOD_OF_MARKS, normalized
@@ -132,6 +131,8 @@ class StringReversal(Verifier[StringReversalParameters]):
         elif self.parameters.partial == "position":
             right = sum(matches)
         else:
+            from rapidfuzz.distance import Levenshtein  # three megabytes that few runs use
+
             right = longer - Levenshtein.distance(ours, theirs)
         return right / longer
 

@@ -25,8 +25,6 @@ from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
-from rapidfuzz import fuzz
-from rapidfuzz.distance import LCSseq
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score, Verifier
 
@@ -114,6 +112,8 @@ def characters(text: str) -> Tokens:
 
 
 def fuzzy_match(ours: Tokens, theirs: Tokens) -> float:
+    from rapidfuzz import fuzz  # three megabytes that few runs use
+
     return fuzz.ratio(ours, theirs) / 100
 
 
@@ -187,6 +187,8 @@ def rouge(order: int) -> Callable[[Tokens, Tokens], float]:
 
 
 def rouge_l(ours: Tokens, theirs: Tokens) -> float:
+    from rapidfuzz.distance import LCSseq
+
     return f1(LCSseq.similarity(ours, theirs), len(ours), len(theirs))
 
 

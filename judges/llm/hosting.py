@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judges.llm.backend import Backend
 from judges.llm.budget import Budget
 from judges.llm.cache import Cache
 from judges.llm.capabilities import FEATURES
-from judges.llm.chat import ChatBackend
 from judges.llm.circuit import Circuit
-from judges.llm.decisions import DecisionBackend
-from judges.llm.endpoint import Endpoint
 from judges.llm.hosted import HostedJudge
 from judges.llm.limits import Limits
-from judges.llm.local_model import LocalBackend
 from judges.llm.rate import Rate
 from judges.llm.replay import ReplayBackend
 from judges.llm.retry import Retry
@@ -33,6 +29,9 @@ from judges.llm.settings import (
 )
 from judges.llm.store import Store
 from verifiers.base import SpecError
+
+if TYPE_CHECKING:
+    from judges.llm.endpoint import Endpoint
 
 
 class Judges(Mapping[str, HostedJudge]):
@@ -96,11 +95,18 @@ def hosted(name: str, settings: JudgeSettings, store: Store) -> HostedJudge:
     return HostedJudge(name, backend, limits, cache)
 
 
+# Each imports what it needs when it is wanted: a service without judges stays small.
+
+
 def endpoint(settings: Remote) -> Endpoint:
+    from judges.llm.endpoint import Endpoint
+
     return Endpoint(settings.base_url, api_key_env=settings.api_key_env)
 
 
 def chat(settings: ChatSettings) -> Backend:
+    from judges.llm.chat import ChatBackend
+
     told = {feature: getattr(settings, feature) for feature in FEATURES}
     return ChatBackend(
         endpoint(settings),
@@ -113,10 +119,14 @@ def chat(settings: ChatSettings) -> Backend:
 
 
 def decisions(settings: DecisionSettings) -> Backend:
+    from judges.llm.decisions import DecisionBackend
+
     return DecisionBackend(endpoint(settings), settings.model, settings.kind)
 
 
 def local(settings: LocalSettings) -> Backend:
+    from judges.llm.local_model import LocalBackend
+
     return LocalBackend(
         settings.path, device=settings.device, max_batch_tokens=settings.max_batch_tokens
     )
