@@ -22,7 +22,7 @@ from app.limits import MAX_HEADER_BYTES
 from app.scheduler import Scheduler
 from app.settings import Settings
 
-COLLECT_AFTER = 50_000
+COLLECT_AFTER = 20_000
 """New objects between two collections: those of a few large requests."""
 
 MAX_HEAD_BYTES = 4 * MAX_HEADER_BYTES
@@ -95,7 +95,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 50)
+    gc.set_threshold(COLLECT_AFTER, 5, 5)
 
 
 def end_with_standard_input() -> None:
