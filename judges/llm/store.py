@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,11 +72,28 @@ def opened(path: Path | None) -> sqlite3.Connection:
     connection = sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_S, isolation_level=None)
     # A crash of the machine may lose the last moments, which are then spent twice at most
     # as far as the caps go; a crash of the process loses nothing.
-    connection.execute("PRAGMA journal_mode = WAL")
+    write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(SCHEMA)
     forget_oldest(connection, MAX_REPLIES)
     return connection
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Journals by write-ahead logging.
+
+    Where two open a new file at once, SQLite tells one of them at once that the file is
+    locked: this one statement does not wait for the busy timeout.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def forget_oldest(connection: sqlite3.Connection, kept: int) -> None:
