@@ -18,17 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.well_formed import well_formed
-from verifiers.base import (
-    DeadlineExceeded,
-    InternalError,
-    LaneName,
-    Sample,
-    Score,
-    Scorer,
-    ScoringError,
-    ShuttingDown,
-    Verifier,
-)
+from verifiers.base import InternalError, LaneName, Sample, Score, Scorer, ScoringError, Verifier
+from verifiers.errors import DeadlineExceeded, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +78,7 @@ class Job:
         self._open -= 1
         if self._on_score is not None:
             self._on_score(index, score)
-        if self._open == 0 and not self.finished.done():
+        if not self._open and not self.finished.done():
             self.finished.set_result(None)
 
     async def result(self) -> list[Score]:

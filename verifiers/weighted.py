@@ -24,18 +24,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from verifiers.base import (
     LaneName,
-    Name,
     Outcome,
     Parameters,
     Run,
     Sample,
     Score,
-    ScoreError,
     Scorer,
-    ScorerSpec,
     Services,
     SpecError,
 )
+from verifiers.sample import Name, ScorerSpec
+from verifiers.score import ScoreError
 
 MAX_PARTS = 64
 """Components and gates of a scorer, those inside them included: every sample is scored by

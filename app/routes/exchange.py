@@ -18,8 +18,9 @@ from app.keys import key_of
 from app.scheduler import OnScore
 from app.settings import Settings
 from judges.llm.caller import Caller, calling
-from verifiers.base import Score, Scorer, ScorerSpec, SpecError
+from verifiers.base import Score, Scorer, SpecError
 from verifiers.registry import Registry, UnknownScorer
+from verifiers.sample import ScorerSpec
 
 CLIENT_CLOSED_REQUEST = 499
 """Nobody reads this answer; it is what the access log shows."""

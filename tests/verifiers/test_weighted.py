@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.base import (
-    DeadlineExceeded,
     InvalidReference,
     Sample,
     Score,
@@ -22,6 +21,7 @@ from verifiers.base import (
     Verifier,
     run_here,
 )
+from verifiers.errors import DeadlineExceeded
 from verifiers.registry import Registry
 from verifiers.weighted import MAX_PARTS, Weighted
 
