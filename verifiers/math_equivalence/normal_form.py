@@ -87,7 +87,7 @@ RESPELLED: Final = {
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
     "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
-    "newline": "\\\\",
+    "newline": "\\\\", "surd": "\\sqrt ",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "
@@ -124,7 +124,7 @@ TEMPERATURE: Final = re.compile(
     r"(?:\^\s*\{?\s*\\circ\s*\}?|\\?degrees?)[\s~]*(?:\\,)?(?:\\(?:text|mathrm)\s*\{)?\s*"
     r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
 )
-STRAY_PERIOD: Final = re.compile(r"\.(?=\s*[\])])(?<![.]\.)")
+STRAY_PERIOD: Final = re.compile(r"\.(?=\s*(?:[\])]|\\end\b))(?<![.]\.)")
 TRAILING: Final = " \t\r\n.,;:"
 SPACE_RUN: Final = re.compile(r"\s+")
 LOOSE_SPACE: Final = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")

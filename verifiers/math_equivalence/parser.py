@@ -46,6 +46,7 @@ SIGN_COMMANDS: Final = {"in": "in", "notin": "notin", "approx": "≈", "equiv": 
                         "cong": "~", "propto": "∝", "to": "->", "subset": "⊂",
                         "subseteq": "⊂"}  # fmt: skip
 SET_COMMANDS: Final = {"cup": "union", "cap": "intersection", "setminus": "difference"}
+PLAIN_SETS: Final = frozenset("RZNQC")
 REGIONS: Final = (Group, SetOf, SetBuilder, SetOperation, NamedSet)
 FACTOR_COMMANDS: Final = frozenset(
     "frac binom sum prod int lim overline bar lfloor lceil langle { emptyset angle triangle "
@@ -61,12 +62,19 @@ class Parser(Brackets):
         signs: list[str] = []
         while sign := self.sign():
             signs.append(sign)
-            operands.append(self.ratio())
-        if not signs:
-            return operands[0]
+            operands.append(self.domain() if sign == "in" else self.ratio())
         if modulus := self.modulus():
             return Relation((*operands, modulus), (*signs, "mod"))
+        if not signs:
+            return operands[0]
         return Relation(tuple(operands), tuple(signs))
+
+    def domain(self) -> Node:
+        """What a variable is in; `Z` without its second stroke is the set of integers, too."""
+        node = self.ratio()
+        if isinstance(node, Symbol) and node.name in PLAIN_SETS:
+            return NamedSet(node.name)
+        return node
 
     def ratio(self) -> Node:
         """2:3, or just a region. In a set, the colon stands before the condition."""
@@ -220,7 +228,7 @@ class Parser(Brackets):
     def starts_factor(self, token: Token) -> bool:
         """Whether a factor may start with `token`, without a sign of multiplication."""
         kind, value = token.kind, token.value
-        if kind in ("sym", "const", "func", "begin"):
+        if kind in ("sym", "const", "func", "begin", "dots"):
             return True
         if kind == "op":
             return value in "([{" or (value == "|" and not self.bar_closes)
@@ -282,6 +290,7 @@ READERS: Final[dict[str, Callable[[Parser], Node]]] = {
     "word": Parser.word,
     "cmd": Parser.command,
     "set": Parser.named_set,
+    "dots": Parser.dots,
     "begin": Parser.environment,
 }
 

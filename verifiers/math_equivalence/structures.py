@@ -7,6 +7,8 @@ end in `scalars`, equations in `equations`, sets of reals in `regions`.
 from __future__ import annotations
 
 from verifiers.math_equivalence import equations, families, labels
+from verifiers.math_equivalence.ambiguities import alike
+from verifiers.math_equivalence.congruences import compare_residues
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Conditional,
@@ -26,6 +28,7 @@ from verifiers.math_equivalence.expression import (
     SetOperation,
     Symbol,
     Words,
+    contains,
     free_symbols,
 )  # fmt: skip
 from verifiers.math_equivalence.members import (
@@ -35,7 +38,7 @@ from verifiers.math_equivalence.members import (
     in_order,
 )
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.preparation import as_family, prepared
+from verifiers.math_equivalence.preparation import as_family, prepared, several_signs
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
 from verifiers.math_equivalence.scalars import compare_expressions, show, top_mark
 from verifiers.math_equivalence.units import Unit, read_unit
@@ -54,9 +57,24 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         TooLargeError: beyond a limit.
         NeedsAlgebraError: an integral, limit or derivative decides.
     """
-    reference, answer = prepared(reference), prepared(answer)
+    if several_signs(reference) or several_signs(answer):
+        verdict = compare_prepared(
+            prepared(reference, independent=True), prepared(answer, independent=True), policy
+        )
+        if verdict.equal or not (holds_tuples(reference) or holds_tuples(answer)):
+            return verdict
+    return compare_prepared(prepared(reference), prepared(answer), policy)
+
+
+def holds_tuples(node: Node) -> bool:
+    """Members whose signs may depend on each other: (±1, ±2) may be two points or four."""
+    return contains(node, Group, Matrix)
+
+
+def compare_prepared(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
     if reference == answer:
         return equal("structure")
+    reference, answer = alike(reference, answer), alike(answer, reference)
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
     if isinstance(reference, Letters) and isinstance(answer, Letters):
@@ -72,6 +90,8 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
 
 
 def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    if verdict := compare_residues(reference, answer):
+        return verdict
     if isinstance(reference, Relation) or isinstance(answer, Relation):
         return equations.compare(reference, answer, policy, compare)
     if isinstance(reference, MEMBERS_OF_LIST):
@@ -81,7 +101,8 @@ def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verd
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
         return compare_matrices(reference, answer, policy, compare)
     if isinstance(reference, Group) and isinstance(answer, Group):
-        return compare_groups(reference, answer, policy)
+        verdict = compare_groups(reference, answer, policy)
+        return verdict if verdict.equal else undeclared_family(reference, answer) or verdict
     if isinstance(reference, Ratio) and isinstance(answer, Ratio):
         return compare_ratios(reference, answer, policy, compare)
     if isinstance(reference, SetOperation) and isinstance(answer, SetOperation):
@@ -92,16 +113,24 @@ def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verd
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
     if isinstance(answer, STRUCTURES) and not isinstance(answer, Ratio):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
-    if families.may_be_undeclared(reference, answer):
-        verdict = families.compare_families(reference, answer)
-        if verdict and (verdict.equal or free_symbols(reference) != free_symbols(answer)):
-            return verdict
+    if verdict := undeclared_family(reference, answer):
+        return verdict
     try:
         return compare_expressions(reference, answer, policy)
     except NotNumericError as error:
         if type(error) is not NotNumericError:
             raise
         return different("structure", "type", cause=str(error))
+
+
+def undeclared_family(reference: Node, answer: Node) -> Verdict | None:
+    """Both with an integer parameter that nobody declares: kπ and nπ."""
+    if not families.may_be_undeclared(reference, answer):
+        return None
+    verdict = families.compare_families(reference, answer)
+    if verdict and (verdict.equal or free_symbols(reference) != free_symbols(answer)):
+        return verdict
+    return None
 
 
 def kind(node: Node) -> str:
@@ -304,9 +333,6 @@ def is_set(node: Node) -> bool:
 
 def is_tuple(node: Node) -> bool:
     return isinstance(node, Group) and node.opening in "(<" and node.closing in ")>"
-
-
-"""Comparisons of members in one list."""
 
 
 def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> Verdict:
