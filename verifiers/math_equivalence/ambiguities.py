@@ -19,6 +19,7 @@ from verifiers.math_equivalence.expression import (
     Piecewise,
     Product,
     Relation,
+    SetBuilder,
     Sum,
     Symbol,
     Words,
@@ -34,10 +35,14 @@ def alike(node: Node, other: Node) -> Node:
     """`node`, read as what it is beside `other`."""
     if isinstance(node, Symbol) and isinstance(other, NamedSet) and node.name == other.name:
         return other
+    if isinstance(node, SetBuilder) and isinstance(other, Relation):
+        return node.condition if isinstance(node.element, Group) else node
     if point := named_point(node):
         return beside_point(node, point, other)
     if isinstance(other, Group | Matrix) and isinstance(node, Sum | Product):
         return as_vector(node)
+    if isinstance(other, Group) and isinstance(node, Relation):
+        return with_equal_members(node, other)
     if is_piecewise(node) and (is_scalar(other) or is_piecewise(other)):
         return piecewise(node)
     return node
@@ -70,6 +75,16 @@ def beside_point(node: Node, point: tuple[Symbol, Group], other: Node) -> Node:
     if name.name == "C" and len(group.items) == 2 and is_scalar(other):
         return Call("binomial", group.items)
     return node
+
+
+def with_equal_members(node: Relation, other: Group) -> Node:
+    """`x = y = 1` as the pair (1, 1)."""
+    *names, value = node.operands
+    if set(node.signs) != {"="} or not len(names) == len(other.items) > 1:
+        return node
+    if not is_scalar(value) or not all(isinstance(name, Symbol) for name in names):
+        return node
+    return Group("(", (value,) * len(names), ")")
 
 
 # --- vectors in i, j, k -----------------------------------------------------------------

@@ -56,10 +56,20 @@ def read_answer(cleaned: str, *, thousands: bool = True) -> Node:
         TooLargeError: beyond a limit.
     """
     try:
-        tokens = without_label(tokenize(cleaned, thousands=thousands))
+        tokens = without_label(with_set_braces(tokenize(cleaned, thousands=thousands)))
         return conditional(tokens) if tokens else Words(cleaned)
     except UnreadableError:
         return Words(cleaned)
+
+
+def with_set_braces(tokens: list[Token]) -> list[Token]:
+    """`{x | x > 3}` is a set, whose braces lack their backslashes."""
+    if len(tokens) < 5 or tokens[0].value != "{" or tokens[-1].value != "}":
+        return tokens
+    if tokens[1].kind not in ("sym", "const") or tokens[2].value not in ("|", ":"):
+        return tokens
+    first, *inner, last = tokens
+    return [first._replace(kind="cmd"), *inner, last._replace(kind="cmd")]
 
 
 def conditional(tokens: list[Token]) -> Node:

@@ -141,6 +141,9 @@ class Atoms(Cursor):
             name += "'"
         if name == "zeta" and self.at("op", "("):
             return Call(name, self.arguments())
+        if name in FUNCTION_LETTERS and self.at_inverse():
+            self.position += 5
+            return Applied(f"{name}^-1", self.arguments())
         if self.at("op", "(") and (
             name.rstrip("'") in FUNCTION_LETTERS or (first and self.labels_a_function())
         ):
@@ -160,6 +163,10 @@ class Atoms(Cursor):
             self.position = start
             return None
         return Call("binomial", (upper, lower))
+
+    def at_inverse(self) -> bool:
+        """`^{-1}(` stands here."""
+        return "".join(self.ahead(index).value for index in range(6)) == "^{-1}("
 
     def labels_a_function(self) -> bool:
         """`(x) =` or `(x, t) =` stands here: what is before it is a function of x, no product."""

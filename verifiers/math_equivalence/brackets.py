@@ -19,7 +19,7 @@ from verifiers.math_equivalence.expression import (
     SetOf,
     Words,
 )  # fmt: skip
-from verifiers.math_equivalence.lexer import UnreadableError
+from verifiers.math_equivalence.lexer import Token, UnreadableError
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 
 MATRICES: Final = frozenset("matrix pmatrix bmatrix Bmatrix array smallmatrix vmatrix".split())
@@ -88,12 +88,26 @@ class Brackets(Atoms):
         items = self.items()
         self.bar_closes = False
         if self.accept("op", "|", ":"):
-            conditions = self.items()
+            condition = self.conditions()
             self.expect("cmd", "}")
-            condition = conditions[0] if len(conditions) == 1 else Listing(conditions, "and")
             return SetBuilder(items[0] if len(items) == 1 else Listing(items), condition)
         self.expect("cmd", "}")
         return SetOf(items)
+
+    def conditions(self) -> Node:
+        """What holds for the elements of a set: relations with "and", "or" or commas between."""
+        conditions = [self.relation()]
+        joint = "and"
+        while separator := self.accept("op", ",", ";") or self.conjunction():
+            joint = "or" if separator.value.strip() in ("or", "lor") else joint
+            conditions.append(self.relation())
+            if len(conditions) > MAX_ITEMS:
+                raise TooLargeError("too many conditions")
+        return conditions[0] if len(conditions) == 1 else Listing(tuple(conditions), joint)  # type: ignore[arg-type]
+
+    def conjunction(self) -> Token | None:
+        is_word = self.at("text") and self.token.value.strip() in ("and", "or")
+        return self.advance() if is_word else self.accept("cmd", "land", "lor")
 
     def braced_rows(self) -> Node:
         """Rows behind a brace that nothing closes are those of a system or of cases."""

@@ -125,6 +125,8 @@ TEMPERATURE: Final = re.compile(
     r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
 )
 STRAY_PERIOD: Final = re.compile(r"\.(?=\s*(?:[\])]|\\end\b))(?<![.]\.)")
+TURNED_BRACKETS: Final = re.compile(r"([\[\]])([^\[\](){}]{1,80}[,;][^\[\](){}]{1,80})([\[\]])")
+"""An interval as it is written in France: ]0, 1] for (0, 1]."""
 TRAILING: Final = " \t\r\n.,;:"
 SPACE_RUN: Final = re.compile(r"\s+")
 LOOSE_SPACE: Final = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
@@ -151,7 +153,14 @@ def clean(text: str) -> str:
         text = COMMAND.sub(respell, text)
     elif "{,}" in text:
         text = DECIMAL_COMMA.sub(".", GROUPED_THOUSANDS.sub("", text))
+    if "]" in text and ("[" not in text or text.find("]") < text.find("[") or text[-1] == "["):
+        text = TURNED_BRACKETS.sub(turned, text)
     return without_wrapper(trimmed(text))
+
+
+def turned(match: re.Match[str]) -> str:
+    opening = "(" if match[1] == "]" else "["
+    return f"{opening}{match[2]}{')' if match[3] == '[' else ']'}"
 
 
 def repaired(text: str) -> str:

@@ -35,8 +35,10 @@ from verifiers.math_equivalence.expression import (
     renamed,
     walk,
 )
+from verifiers.math_equivalence.integer_sets import integers_of
+from verifiers.math_equivalence.labels import names_each
 from verifiers.math_equivalence.limits import MAX_ITEMS
-from verifiers.math_equivalence.words import phrase
+from verifiers.math_equivalence.phrases import phrase
 
 ELLIPSIS_NODE: Final = Symbol(ELLIPSIS)
 TRANSPOSITIONS: Final = (Symbol("T"), Symbol("top"))
@@ -62,8 +64,11 @@ def prepared(node: Node, *, independent: bool = False) -> Node:
         node = flat_list(node)
     if isinstance(node, Listing | SetOf | Group) and ELLIPSIS_NODE in node.items:
         node = with_items(node, written_out(node.items))
+    if isinstance(node, SetBuilder):
+        return integers_of(node) or node
     if isinstance(node, SetOf) and len(node.items) > 1:
         node = SetOf(tuple(dict.fromkeys(node.items)))
+        return Listing(node.items, "and") if names_each(node.items) else node
     return node
 
 
@@ -139,10 +144,16 @@ def written_out(items: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def as_family(node: Node) -> Node:
-    """{π/2 + kπ : k ∈ Z} as a statement with its condition."""
-    if isinstance(node, SetBuilder) and not isinstance(node.element, Symbol | Relation | Group):
-        return Conditional(node.element, node.condition)
-    return node
+    """{π/2 + kπ : k ∈ Z} and {x : x = π/2 + kπ, k ∈ Z} as a statement with its condition."""
+    if not isinstance(node, SetBuilder):
+        return node
+    if isinstance(node.condition, Listing) and len(node.condition.items) == 2:
+        given, declared = node.condition.items
+        if isinstance(given, Relation) and given.operands[0] == node.element:
+            return Conditional(given.operands[1], declared) if given.signs == ("=",) else node
+    if isinstance(node.element, Symbol | Relation | Group):
+        return node
+    return Conditional(node.element, node.condition)
 
 
 def several_signs(node: Node) -> bool:
@@ -158,7 +169,8 @@ def without_signs(node: Node, independent: bool) -> Node:
     if isinstance(node, Listing | SetOf):
         items = [reading for item in node.items for reading in readings(item, independent)]
         return SetOf(tuple(items)) if isinstance(node, SetOf) else Listing(tuple(items), node.joint)
-    return Listing(tuple(readings(node, independent)), "or")
+    excludes = isinstance(node, Relation) and "!=" in node.signs
+    return Listing(tuple(readings(node, independent)), "and" if excludes else "or")
 
 
 def readings(node: Node, independent: bool) -> list[Node]:

@@ -41,10 +41,10 @@ from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.preparation import as_family, prepared, several_signs
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
 from verifiers.math_equivalence.scalars import compare_expressions, show, top_mark
+from verifiers.math_equivalence.sentences import same_words
 from verifiers.math_equivalence.units import Unit, read_unit
 from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
-from verifiers.math_equivalence.words import text_form
 
 REGION_KINDS = (SetOperation, NamedSet, SetBuilder)
 MEMBERS_OF_LIST = (Listing, SetOf)
@@ -149,11 +149,9 @@ def kind(node: Node) -> str:
 def compare_words(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
     if not (isinstance(reference, Words) and isinstance(answer, Words)):
         return different("text", "type", reference=kind(reference), answer=kind(answer))
-    fold = policy.text_case == "fold"
-    left, right = text_form(reference.text, fold=fold), text_form(answer.text, fold=fold)
-    if left and left == right:
+    if same_words(reference.text, answer.text, fold=policy.text_case == "fold"):
         return equal("text")
-    return different("text", reference=left[:80], answer=right[:80])
+    return different("text", reference=reference.text[:80], answer=answer.text[:80])
 
 
 # --- quantities -------------------------------------------------------------------------
