@@ -11,7 +11,8 @@ from verifiers.math_equivalence.extracted import Extraction
 BOX: Final = re.compile(r"\\(?:boxed|fbox|framebox)\s*")
 BOX_TOKEN: Final = re.compile(r"\\[A-Za-z]+|-?[0-9]+(?:\.[0-9]+)?|[A-Za-z0-9]")
 BETWEEN_BOXES: Final = re.compile(
-    r"(?:[\s$,;.*&、，]|\\[,;()\[\] ]|\\(?:text|quad|qquad|mathrm)\b|[{}]|and\b|or\b|和|或)*",
+    r"(?:[\s$,;.*&、，]|\\[,;()\[\] ]|\\(?:text|quad|qquad|mathrm)\b|[{}]|and\b|or\b|和|或"
+    r"|[A-Za-z](?:_\{?[A-Za-z0-9]\}?)?\s*=)*",
     re.IGNORECASE,
 )
 MAX_BOX_DEPTH: Final = 4

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from verifiers.extract import closing_brace
+
 SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
 SUBSCRIPTS: Final = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₖ", "0123456789+-()nk", strict=True))
 GREEK: Final = dict(
@@ -125,6 +127,9 @@ TEMPERATURE: Final = re.compile(
     r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
 )
 STRAY_PERIOD: Final = re.compile(r"\.(?=\s*(?:[\])]|\\end\b))(?<![.]\.)")
+CYCLIC_GROUP: Final = re.compile(
+    r"\\mathbb\s*\{?Z\}?\s*/\s*\(?([0-9]{1,9}|[a-z])\s*\)?\\mathbb\s*\{?Z\}?"
+)
 TURNED_BRACKETS: Final = re.compile(r"([\[\]])([^\[\](){}]{1,80}[,;][^\[\](){}]{1,80})([\[\]])")
 """An interval as it is written in France: ]0, 1] for (0, 1]."""
 TRAILING: Final = " \t\r\n.,;:"
@@ -153,6 +158,8 @@ def clean(text: str) -> str:
         text = COMMAND.sub(respell, text)
     elif "{,}" in text:
         text = DECIMAL_COMMA.sub(".", GROUPED_THOUSANDS.sub("", text))
+    if "Z" in text and "/" in text:
+        text = CYCLIC_GROUP.sub(r"\\mathbb{Z}_{\1}", text)
     if "]" in text and ("[" not in text or text.find("]") < text.find("[") or text[-1] == "["):
         text = TURNED_BRACKETS.sub(turned, text)
     return without_wrapper(trimmed(text))
@@ -221,10 +228,9 @@ def respell(match: re.Match[str]) -> str:
 def without_wrapper(text: str) -> str:
     """The content where all of `text` is one `\\text{…}`, `\\mathbf{…}`, `\\boxed{…}` …"""
     while (match := WRAPPER.match(text)) and text.endswith("}"):
-        content = text[match.end() : -1]
-        if "{" in content or "}" in content:
+        if closing_brace(text, match.end()) != len(text) - 1:
             break
-        text = trimmed(content)
+        text = trimmed(text[match.end() : -1])
     return text
 
 

@@ -79,9 +79,16 @@ class Parser(Brackets):
     def ratio(self) -> Node:
         """2:3, or just a region. In a set, the colon stands before the condition."""
         terms = [self.region()]
-        while not self.bar_closes and self.accept("op", ":"):
+        while not self.bar_closes and self.accept_colon():
             terms.append(self.region())
         return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
+
+    def accept_colon(self) -> bool:
+        """`:`, or the "to" of `3 to 4`."""
+        if self.at("text") and self.token.value.strip() == "to":
+            self.advance()
+            return True
+        return self.accept("op", ":") is not None
 
     def modulus(self) -> Node | None:
         """`\\pmod{7}` or `(mod 7)` after a congruence."""
@@ -136,7 +143,8 @@ class Parser(Brackets):
         terms = [self.signed_product()]
         while self.at_additive() and not (len(terms) == 1 and isinstance(terms[0], REGIONS)):
             terms.append(self.signed_product())
-        return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        node = terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        return Quotient(node, self.sum()) if self.accept("cmd", "over") else node
 
     def at_additive(self) -> bool:
         return self.at("op", "+", "-") or self.at("cmd", "pm", "mp")

@@ -19,6 +19,7 @@ from verifiers.math_equivalence.expression import (
     Words,
     free_symbols,
 )
+from verifiers.math_equivalence.prose import WRAPPED_TEXT
 from verifiers.math_equivalence.words import text_form
 
 SMALL: Final = (
@@ -58,7 +59,6 @@ DESCRIPTION: Final = re.compile(
     r"(?: (?:numbers?|integers?|values?))?(?P<rest>(?:[ ,].*)?)",
     re.DOTALL,
 )
-WRAPPED_TEXT: Final = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
 EXCEPT: Final = re.compile(
     r"(?:except(?: for)?|other than|excluding|without|but not|apart from|besides|not equal to|"
     r"different from|distinct from)\b"

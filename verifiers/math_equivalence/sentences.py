@@ -26,6 +26,7 @@ VERBS: Final = frozenset(
     "takes took finishes finished says said lies".split()
 )
 LINKS: Final = frozenset(("is", "are", "be", "was"))
+ARTICLES: Final = frozenset(("a", "an", "the"))
 KINDS: Final = frozenset(
     "number numbers integer integers function functions triangle triangles player players person "
     "people series one ones solution solutions time times prime primes side sides angle angles "
@@ -101,10 +102,9 @@ def says_only(long: list[str], short: list[str]) -> bool:
         rest = long[len(short) :]
         return rest[0] in VERBS or rest[0] in KINDS
     before = long[: -len(short)]
-    return long[-len(short) :] == short and (
-        before[-1] in LINKS
-        or (before[-1] in ("a", "an", "the") and before[-2:-1] != [] and before[-2] in LINKS)
-    )
+    if before[-1] in ARTICLES:
+        before = before[:-1]
+    return long[-len(short) :] == short and bool(before) and before[-1] in LINKS
 
 
 def without_leading(words: list[str]) -> list[str]:

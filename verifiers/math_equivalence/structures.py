@@ -6,6 +6,8 @@ end in `scalars`, equations in `equations`, sets of reals in `regions`.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from verifiers.math_equivalence import equations, families, labels
 from verifiers.math_equivalence.ambiguities import alike
 from verifiers.math_equivalence.congruences import compare_residues
@@ -26,6 +28,7 @@ from verifiers.math_equivalence.expression import (
     SetBuilder,
     SetOf,
     SetOperation,
+    Sum,
     Symbol,
     Words,
     contains,
@@ -47,6 +50,8 @@ from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
 
 REGION_KINDS = (SetOperation, NamedSet, SetBuilder)
+CELSIUS = (("celsius", 1),)
+FAHRENHEIT = (("fahrenheit", 1),)
 MEMBERS_OF_LIST = (Listing, SetOf)
 
 
@@ -166,6 +171,8 @@ def compare_quantities(reference: Node, answer: Node, policy: MathParameters) ->
     if left is None or right is None or policy.units == "ignore":
         verdict = compare(mine, theirs, policy)
         return verdict if verdict.equal else as_variables(reference, answer, policy) or verdict
+    if temperature := in_degrees_of(left, right, theirs):
+        return compare(mine, temperature, policy)
     if left.dimensions != right.dimensions or counted(left.nouns) != counted(right.nouns):
         names = {"reference": unit_name(reference), "answer": unit_name(answer)}
         return different("units", "unit", **names)
@@ -174,6 +181,16 @@ def compare_quantities(reference: Node, answer: Node, policy: MathParameters) ->
     ratio = Number(right.factor / left.factor)
     verdict = compare(mine, Product((ratio, theirs)), policy)
     return equal("units") if verdict.equal else verdict
+
+
+def in_degrees_of(due: Unit, given: Unit, value: Node) -> Node | None:
+    """Degrees Celsius in Fahrenheit, and back; None for any other units."""
+    scales = due.dimensions, given.dimensions
+    if scales == (FAHRENHEIT, CELSIUS):
+        return Sum((Product((Number(Fraction(9, 5)), value)), Number(32)))
+    if scales == (CELSIUS, FAHRENHEIT):
+        return Product((Number(Fraction(5, 9)), Sum((value, Number(-32)))))
+    return None
 
 
 def unit_of(node: Node) -> Unit | None:
