@@ -28,11 +28,15 @@ from verifiers.math_equivalence.expression import (
     renamed,
 )
 
+NATURAL_NUMBERS: Final = NamedSet("N")
+"""They begin with 0 or with 1."""
 OTHERWISE: Final = frozenset(("otherwise", "else", "other cases", "in other cases"))
 
 
 def alike(node: Node, other: Node) -> Node:
     """`node`, read as what it is beside `other`."""
+    if node == NATURAL_NUMBERS and other in (NamedSet("Z+"), NamedSet("Z>=0")):
+        return other
     if isinstance(node, Symbol) and isinstance(other, NamedSet) and node.name == other.name:
         return other
     if isinstance(node, SetBuilder) and isinstance(other, Relation):

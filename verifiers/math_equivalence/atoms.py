@@ -389,6 +389,8 @@ def function_call(name: str, arguments: tuple[Node, ...], base: Node | None) -> 
     """The node of a function; logarithms carry their base as second argument."""
     if name == "exp":
         return Power(Constant("e"), arguments[0])
+    if name == "cis":
+        return Power(Constant("e"), Product((Constant("i"), arguments[0])))
     if name == "cbrt":
         return Root(arguments[0], Number(3))
     if name == "lg":

@@ -8,6 +8,7 @@ from typing import Final
 from verifiers.math_equivalence.answers import read_answer
 from verifiers.math_equivalence.expression import (
     Conditional,
+    Constant,
     Listing,
     NamedSet,
     Node,
@@ -84,6 +85,8 @@ def phrase(text: str) -> Node | None:
     form = text_form(text, fold=True)
     if form in NUMBERS:
         return Number(NUMBERS[form])
+    if form == "infinitely many":
+        return Constant("infinity")
     if NOTHING.fullmatch(form):
         return NamedSet("empty")
     form = without_leading_words(form)

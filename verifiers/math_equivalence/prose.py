@@ -7,6 +7,7 @@ from typing import Final
 
 WRAPPED_TEXT: Final = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
 STATES: Final = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?"
     r"(?P<subject>(?:the|their|its|his|her|there|minimum|maximum|smallest|largest|least|greatest|"
     r"total)\b[^.,;:?!]{0,100}?) (?:is|are|equals|was)(?: equal to| exactly)? "
     r"(?P<value>\S.*)",
@@ -18,7 +19,7 @@ REMARK: Final = re.compile(
     re.DOTALL,
 )
 DOUBTED: Final = re.compile(
-    r"\b(?:not|no|never|wrong|incorrect|false|doubt|if|unless|suppose|assuming|such|reference|"
+    r"\b(?:not|no|never|wrong|incorrect|false|doubt|if|unless|suppose|assuming|such that|reference|"
     r"expected|claims?|said|guess|maybe|perhaps|or|nor|than|but|whether|what|which|who|student|"
     r"user|ground|gold|truth|target)\b|n['’]t\b",
     re.IGNORECASE,

@@ -18,6 +18,10 @@ SUBJECT: Final = re.compile(
     r"(?:(?:is|are|must be) )?"
 )
 """Of "the series converges" and "there are infinitely many"."""
+WINS: Final = re.compile(
+    r"(?:has|have) (?:a |the )?winning strategy"
+    r"|(?:always |will |will always |can always |can )?wins?\b"
+)
 LEADING: Final = frozenset(
     "the a an any all every each only always on at in by it is it's its this that there are".split()
 )
@@ -59,14 +63,16 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
         return False
     if left == right or shortened(left) == shortened(right):
         return True
-    if described := numbers_described(left):
-        return described == numbers_described(right)
+    described = numbers_described(left), numbers_described(right)
+    if None not in described:
+        return described[0] == described[1]
     short, long = sorted((left.split(), right.split()), key=len)
     return gives_opinion(short, long) or says_only(long, short)
 
 
 def shortened(text: str) -> str:
     """`converges` of "the series converges"."""
+    text = WINS.sub("wins", text)
     found = SUBJECT.match(text)
     rest = text[found.end() :] if found else text
     return SYNONYMS.get(rest, rest)
@@ -94,10 +100,10 @@ def gives_opinion(short: list[str], long: list[str]) -> bool:
 def says_only(long: list[str], short: list[str]) -> bool:
     """Whether `short` is the subject, the complement or the adjective of a plain sentence."""
     long, short = without_leading(long), without_leading(short)
-    if not short or not len(short) < len(long) or len(short) > MAX_SHORT_WORDS:
+    if not short or len(short) > MAX_SHORT_WORDS or UNCLEAR & set(long):
         return False
-    if UNCLEAR & set(long) or any(word.isdecimal() for word in short):
-        return False
+    if len(long) <= len(short) or any(word.isdecimal() for word in short):
+        return long == short
     if long[: len(short)] == short:
         rest = long[len(short) :]
         return rest[0] in VERBS or rest[0] in KINDS
