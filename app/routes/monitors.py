@@ -31,7 +31,9 @@ class Report(BaseModel):
 
     step: int = Field(ge=0, le=10**12, description="Rising. One seen before takes back all since.")
     kl: Number = Field(description="From the policy at the start, in nats.")
-    proxy: list[Number] = Field(min_length=1, max_length=MAX_REWARDS)
+    proxy: list[Number] = Field(
+        min_length=1, max_length=MAX_REWARDS, description="All rewards, or their mean alone."
+    )
     gold: list[Number] = Field(
         min_length=2,
         max_length=MAX_REWARDS,
