@@ -43,7 +43,7 @@ STATUSES = {
     401: "No API key",
     403: "An API key that is not accepted",
     404: "Unknown scorer or preset",
-    413: "Body too large",
+    413: "Body too large, or too many samples",
     415: "Not declared as JSON",
     422: "A malformed request",
     424: "The scorer gave no verdict, and would not if asked again",
@@ -69,7 +69,7 @@ Refuse = Callable[[Refusal], BaseModel]
 
 
 class TooManySamples(Refused):
-    row = Row(422, "invalid_request", "The request is not valid")
+    row = Row(413, "too_many_samples", "The request has too many samples")
 
 
 class BadRequest(Refused):

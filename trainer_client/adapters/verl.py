@@ -16,7 +16,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from trainer_client.adapters.remote import RemoteScorer, components
+from trainer_client.adapters.logs import components
+from trainer_client.adapters.remote import RemoteScorer
 from trainer_client.wire import Spec
 
 
