@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.trainer_client.scripted_server import ScriptedServer
 from trainer_client import GroupScores, RequestRefused, Score, ScoreError, adapters
 from trainer_client.adapters import atropos, openrlhf, verl
 from trainer_client.adapters.remote import RemoteScorer, connection
@@ -161,6 +162,13 @@ def test_verl_gets_the_same_keys_for_every_sample(service_url: str) -> None:
 
 def test_verls_data_source_names_the_scorer_by_default(service_url: str) -> None:
     assert [score["valid"] for score in verl_scores(service_url, None)] == [1.0, 1.0, 0.0]
+
+
+def test_verls_judges_are_told_the_question_of_the_row() -> None:
+    with ScriptedServer() as server:
+        asked = verl.compute_score("math", "1", "1", {"question": "How many?"}, url=server.url)
+        assert asyncio.run(asked)["score"] == 1.0
+        assert server.received[0].document["samples"][0]["prompt"] == "How many?"
 
 
 # --- OpenRLHF ---------------------------------------------------------------------------
