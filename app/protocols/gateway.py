@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import Refused, Row, detail_of, faults_of, row_of
 from app.keys import key_in_any_form
+from app.quick_router import QuickRouter
 from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
@@ -197,7 +198,7 @@ class Gateway:
             changed.get(status, status): {"model": problem, "description": meaning}
             for status, meaning in STATUSES.items()
         }
-        return APIRouter(
+        return QuickRouter(
             route_class=foreign_route(refuse, changed), tags=[system], responses=documented
         )
 

@@ -16,6 +16,7 @@ from app.grouping.results import group_result
 from app.grouping.schemas import Group, GroupsRequest, GroupsResponse, limited_groups_request
 from app.idempotency import IdempotencyCache
 from app.log import request_id
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -49,7 +50,7 @@ RESPONSE = TypeAdapter(GroupsResponse)
 def groups_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_groups_request(settings.max_samples)
 
     @router.post(

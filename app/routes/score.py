@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from app.errors import PROBLEMS
 from app.idempotency import IdempotencyCache
 from app.log import request_id
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -39,7 +40,7 @@ SCORE = TypeAdapter(Score)
 def score_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_score_request(settings.max_samples)
 
     @router.post(
