@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import Refused, Row, detail_of, faults_of, row_of
 from app.keys import key_in_any_form
+from app.quick_router import QuickRouter
 from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
@@ -44,7 +45,7 @@ STATUSES = {
     401: "No API key",
     403: "An API key that is not accepted",
     404: "Unknown scorer or preset",
-    413: "Body too large",
+    413: "Body too large, or too many samples",
     415: "Not declared as JSON",
     422: "A malformed request",
     424: "The scorer gave no verdict, and would not if asked again",
@@ -70,7 +71,7 @@ Refuse = Callable[[Refusal], BaseModel]
 
 
 class TooManySamples(Refused):
-    row = Row(422, "invalid_request", "The request is not valid")
+    row = Row(413, "too_many_samples", "The request has too many samples")
 
 
 class BadRequest(Refused):
@@ -198,7 +199,7 @@ class Gateway:
             changed.get(status, status): {"model": problem, "description": meaning}
             for status, meaning in STATUSES.items()
         }
-        return APIRouter(
+        return QuickRouter(
             route_class=foreign_route(refuse, changed), tags=[system], responses=documented
         )
 

@@ -94,7 +94,9 @@ class Endpoint:
         """
         if self.fault is not None:
             raise Rejected(self.fault)
-        request = httpx.Request("POST", parsed(self.base_url + path), headers=self._headers, content=body)
+        request = httpx.Request(
+            "POST", parsed(self.base_url + path), headers=self._headers, content=body
+        )
         response: httpx.Response | None = None
         try:
             async with asyncio.timeout(timeout_s), self._connection() as connection:
