@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from app.scheduler import SLICE_S, Batch, Lane
 from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
@@ -137,8 +137,8 @@ class Worker:
 def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
     return b'{"turn_s":%b,"spec":%b,"samples":%b}\n' % (
-        orjson.dumps(TURN_S),
-        orjson.dumps(spec),
+        to_json(TURN_S),
+        to_json(spec),
         SAMPLES.dump_json(list(samples), exclude=UNREAD),
     )
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from app.errors import PROBLEMS, BodyTooLarge
 from app.grouping.advantages import PRESETS, Advantage
@@ -105,7 +105,7 @@ def shared_size(group: Group) -> int:
     """Of what every sample of the group gets, about."""
     prompt = group.prompt or ""
     texts = [prompt] if isinstance(prompt, str) else [message.text for message in prompt]
-    return sum(map(len, texts)) + len(orjson.dumps(group.reference))
+    return sum(map(len, texts)) + len(to_json(group.reference))
 
 
 async def answer(
