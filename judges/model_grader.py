@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from judges.llm.base import Ask, Judge, Role, Turn
-from verifiers.base import JudgeFailed, Name, P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.base import P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.errors import JudgeFailed
+from verifiers.sample import Name
 
 ROLES: dict[str, Role] = {
     "system": "system",

@@ -20,7 +20,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
-from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, few, nesting
+from verifiers.base import Sample, Score
+from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
 
 FAILURE_KINDS = {
     "judge_failed": "judge_failed",

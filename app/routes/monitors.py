@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import PROBLEMS
 from app.strict_json import StrictRoute
 from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
-from verifiers.base import Name
+from verifiers.sample import Name
 
 MAX_RUNS = 256
 """Watched at a time; the one that was silent for longest is forgotten."""

@@ -90,7 +90,7 @@ def content(value: Any) -> bytes | None:
         return None
 
 
-def arguments(args: Sequence[Any], kwargs: dict[str, Any]) -> dict[int | str, Any]:
+def arguments(args: Sequence[Any], kwargs: dict[Any, Any]) -> dict[int | str, Any]:
     """The arguments of a call by position or name."""
     return {**dict(enumerate(args)), **kwargs}
 
