@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
@@ -111,7 +110,7 @@ def shared_size(group: Group) -> int:
     """Of what every sample of the group gets, about."""
     prompt = group.prompt or ""
     texts = [prompt] if isinstance(prompt, str) else [message.text for message in prompt]
-    return sum(map(len, texts)) + len(orjson.dumps(group.reference))
+    return sum(map(len, texts)) + len(to_json(group.reference))
 
 
 async def answer(
