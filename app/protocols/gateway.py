@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
@@ -30,7 +29,7 @@ from judges.llm.caller import calling
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
-from verifiers.score import ScoreError
+from verifiers.score import ScoreError, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +236,7 @@ def sample_of(**fields: Any) -> Sample:
 
 
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), 200, headers, "application/json")
+    return Response(to_json(content), 200, headers, "application/json")
 
 
 def foreign_route(refuse: Refuse, statuses: Mapping[int, int]) -> type[StrictRoute]:
