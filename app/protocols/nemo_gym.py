@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.errors import row_of
-from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
+from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
 from app.scheduler import Draining, QueueFull
 from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, ScoreError, few, nesting
 
@@ -159,17 +159,12 @@ def nemo_gym_router(gateway: Gateway) -> APIRouter:
         router, prefix, "/aggregate_metrics", aggregate_metrics, response_model=AggregateMetrics
     )
     gateway.serve(router, prefix, "/reverify_mode", reverify_mode, method="GET")
-    router.get(f"{prefix}/{{preset}}/", dependencies=[Depends(named_preset)])(status)
+    router.get(f"{prefix}/{{preset}}/", openapi_extra=in_path("preset"))(status)
     if gateway.settings.protocols.default_preset is not None:
         # where Gym's client posts while its observability is on
-        router.post("/ng-rollout/{rollout_id}/verify", dependencies=[Depends(named_rollout)])(
-            verify
-        )
+        path = "/ng-rollout/{rollout_id}/verify"
+        router.post(path, openapi_extra=in_path("rollout_id"))(verify)
     return router
-
-
-async def named_rollout(rollout_id: str) -> None:
-    """Puts the rollout of an address into the OpenAPI document; nothing reads it."""
 
 
 def parse(body: VerifyRequest, reference: Any) -> Sample:
