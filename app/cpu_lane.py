@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 from pydantic import TypeAdapter
 
@@ -44,7 +45,7 @@ UNREAD: Any = {"__all__": {"id", "group", "metadata", "scorer"}}
 """What no verifier reads need not be sent to one."""
 
 SAMPLES = TypeAdapter(list[Sample])
-SCORE = TypeAdapter(Score)
+read_score = msgspec.json.Decoder(Score).decode
 
 
 class WorkerDied(Exception):
@@ -109,7 +110,7 @@ class Worker:
                 line = await self._line()
             if line == TURN_OVER:
                 return
-            settle(position, SCORE.validate_json(line))
+            settle(position, read_score(line))
 
     async def _line(self) -> bytes:
         stdout = self._process.stdout

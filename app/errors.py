@@ -21,7 +21,8 @@ from starlette.exceptions import HTTPException
 from app.log import request_id
 from app.scheduler import RETRY_AFTER_S, Draining, QueueFull
 from judges.reward_model.pool import ReloadRefused, UnknownModel
-from verifiers.base import SpecError, place
+from verifiers.base import SpecError
+from verifiers.errors import place
 from verifiers.registry import UnknownScorer
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,9 @@ from pydantic import Field
 
 from judges.llm.base import Ask, Judge, Role, Sampling, Turn
 from judges.llm.failures import Declined
-from verifiers.base import JudgeFailed, Name, P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.base import P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.errors import JudgeFailed
+from verifiers.sample import Name
 
 ROLES: dict[str, Role] = {
     "system": "system",

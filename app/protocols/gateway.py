@@ -28,8 +28,9 @@ from app.settings import Settings
 from app.strict_json import StrictRoute
 from judges.llm.caller import calling
 from judges.llm.hosting import Judges
-from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError, first_fault
+from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
+from verifiers.score import ScoreError
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from app.errors import row_of
 from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
 from app.scheduler import Draining, QueueFull
-from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, ScoreError, few, nesting
+from verifiers.base import Sample, Score
+from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
+from verifiers.score import ScoreError
 
 FAILURE_KINDS = {
     "judge_failed": "judge_failed",

@@ -12,7 +12,7 @@ from app.errors import PROBLEMS
 from app.quick_router import QuickRouter
 from app.strict_json import StrictRoute
 from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
-from verifiers.base import Name
+from verifiers.sample import Name
 
 MAX_RUNS = 256
 """Watched at a time; the one that was silent for longest is forgotten."""

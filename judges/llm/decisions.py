@@ -21,7 +21,7 @@ from judges.llm.backend import Call, distribution, most_tokens, usage_in
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.endpoint import Endpoint
 from judges.llm.failures import Declined, Unusable
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 Dialect = Literal["decisions", "systemone"]
 

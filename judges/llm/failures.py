@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from judges.llm.base import Usage
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 class CallFailed(JudgeFailed):

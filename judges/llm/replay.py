@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from judges.llm.backend import Call
 from judges.llm.base import Ask, Reply, Role, Turn, Usage
 from judges.llm.cache import Recorded, question_key
-from verifiers.base import JudgeFailed, first_fault
+from verifiers.base import first_fault
+from verifiers.errors import JudgeFailed
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 

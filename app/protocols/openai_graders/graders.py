@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.protocols.openai_graders import formula
 from app.protocols.openai_graders.templates import Template
-from verifiers.base import Name, few
+from verifiers.sample import Name, few
 from verifiers.text_similarity import Metric
 
 MAX_PARTS = 32

@@ -29,9 +29,11 @@ from judges.model_grader import (
     UnreadableVerdict,
     VerdictDeclined,
 )
-from verifiers.base import JudgeFailed, Sample, Score, Scorer, ScorerSpec, SpecError
+from verifiers.base import Sample, Score, Scorer, SpecError
 from verifiers.code_execution.grader import GraderFailed, sample_for_grader
+from verifiers.errors import JudgeFailed
 from verifiers.registry import Registry
+from verifiers.sample import ScorerSpec
 
 OneGrader = RuleGrader | JudgeGrader
 

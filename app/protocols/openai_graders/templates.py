@@ -16,7 +16,7 @@ import orjson
 from pydantic import AfterValidator, Field
 
 from app.protocols.gateway import BadRequest
-from verifiers.base import MAX_TEXT_CHARACTERS
+from verifiers.sample import MAX_TEXT_CHARACTERS
 
 NAMESPACES = ("item", "sample")
 

@@ -29,7 +29,7 @@ from judges.llm.failures import (
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 def ask(*acts: Act, question: str = "q", **members: Any) -> tuple[Reply | JudgeFailed, int]:

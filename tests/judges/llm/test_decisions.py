@@ -12,7 +12,7 @@ from judges.llm.failures import Unusable
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import judges
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 OPTIONS = ("yes", "no")
 USAGE = {"input_tokens": 31, "output_tokens": 0}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judges.reward_model.engine import Engine, Text, ValueCache, Values, Waiting, by_length
-from verifiers.base import ModelUnavailable
+from verifiers.errors import ModelUnavailable
 
 
 class Recorder:
