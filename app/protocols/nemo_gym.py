@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -24,7 +25,7 @@ from app.errors import row_of
 from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
 from app.scheduler import Draining, QueueFull
 from verifiers.base import Sample, Score
-from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
+from verifiers.sample import JsonObject, few
 from verifiers.score import ScoreError
 
 FAILURE_KINDS = {
@@ -52,8 +53,10 @@ def echoable(value: Any) -> Any:
     Raises:
         ValueError: it is nested too deep to be written back.
     """
-    if nesting(value) > MAX_NESTING:
-        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise ValueError("nested too deep to be written back") from None
     return value
 
 
