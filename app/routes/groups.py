@@ -21,6 +21,7 @@ from app.grouping.schemas import (
 from app.idempotency import IdempotencyCache
 from app.log import request_id
 from app.openapi import JSON, answering
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -54,7 +55,7 @@ GROUPS_AT_A_TIME = 32
 def groups_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_groups_request(settings.max_samples)
 
     @router.post(
