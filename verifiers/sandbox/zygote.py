@@ -102,9 +102,16 @@ def find_layers(
     names += ["uid"] if uid is not None else []
     names += ["cgroup"] if group is not None else []
     names += namespaces()
-    max_threads = confine.MAX_THREADS if uid else confine.MAX_THREADS_OF_A_SHARED_UID
+    max_threads = confine.MAX_THREADS if uid else max_threads_of_a_shared_uid()
     found = Layers(ruleset, system_calls, uid, reads_as_root, max_threads, group, tuple(names))
     return found, missing
+
+
+def max_threads_of_a_shared_uid() -> int:
+    """No more than half of what a container may have, so that we can always fork."""
+    most = cgroup.most_processes()
+    least, highest = confine.MAX_THREADS, confine.MAX_THREADS_OF_A_SHARED_UID
+    return highest if most is None else min(highest, max(least, most // 2))
 
 
 def identity(slot: int) -> tuple[int | None, bool]:
