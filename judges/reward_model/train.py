@@ -25,10 +25,10 @@ from judges.reward_model.loop import Progress, Rewards, Run, Watch
 from judges.reward_model.model import last_layer, linear, set_last_layer
 from judges.reward_model.options import Options
 from judges.reward_model.shortcuts import (
+    averaging_at_once,
     features_and_states,
     padded_states,
     recalling,
-    without_idle_feed_forward,
 )
 from judges.reward_model.texts import Texts, features_of, padded
 
@@ -107,7 +107,7 @@ def rewards_by(
             logits: Tensor = network(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 
-    with recalling(network, options.frozen_layers) as recall, without_idle_feed_forward(network):
+    with recalling(network, options.frozen_layers) as recall, averaging_at_once(network):
         yield rewards
 
 

@@ -128,9 +128,10 @@ def test_too_few_texts_are_refused() -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        {"version": 2},
+        {"version": 1},
         {"rarity": "AAAA"},
         {"rarity": "é"},
+        {"order": "AAAA the of"},
         {"thresholds": {"nose": 1.0}},
         {"more": 1},
     ],
@@ -206,7 +207,7 @@ def test_any_text_has_finite_measures(text: str, prompt: str) -> None:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, fitted: Guards) -> Path:
     card = fitted.model_dump(mode="json")
-    card["relevance"] = {"product": [0.0] * 16, "difference": [0.0] * 16, "bias": 1.0}
+    card["relevance"] = {"product": [0.0] * 16, "completion": [0.0] * 16, "bias": 1.0}
     card["thresholds"] |= {"relevance": 0.0, "short": -1.0}
     return model_folder(tmp_path_factory.mktemp("guarded"), guards=card, max_length=64)
 
