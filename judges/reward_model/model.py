@@ -29,6 +29,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BertForSequenceClassification,
     BertModel,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -343,16 +344,16 @@ def _install_heads(network: PreTrainedModel, folder: Path) -> None:
 def _load_deeper(network: PreTrainedModel, folder: Path) -> nn.ModuleList | None:
     if not (folder / DEEPER).exists():
         return None
+    refusal = f"{DEEPER} does not belong to this model; train again, or delete it and the guards"
+    if not isinstance(network, BertForSequenceClassification):
+        raise ModelRefused(refusal)
     try:
         weights = load_file(folder / DEEPER)
         count = 1 + max(int(name.split(".")[0]) for name in weights)
         layers = nn.ModuleList(BertLayer(network.config) for _ in range(count))
         layers.load_state_dict(weights)
-    except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError):
-        raise ModelRefused(
-            f"{DEEPER} does not belong to this model; delete it and the guards in {CARD}, "
-            "or train again"
-        ) from None
+    except (SafetensorError, OSError, ValueError, RuntimeError):
+        raise ModelRefused(refusal) from None
     refuse_non_finite(layers)
     return layers.to(network.dtype).eval()
 

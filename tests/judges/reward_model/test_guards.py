@@ -81,8 +81,7 @@ def fitted() -> Guards:
 def test_degenerate_texts_are_found(fitted: Guards, attack: Attack) -> None:
     pairs = attacked(natural_texts(200, seed=7), [attack], seed=7)
     share = sum(map(bool, raised(fitted, by_words, pairs))) / len(pairs)
-    # An answer of the same words in another order has every measure of the answer but one.
-    assert share >= (0.5 if "shuffled" in attack.name else 0.9), share
+    assert share >= 0.9, share
 
 
 def test_fresh_natural_texts_pass(fitted: Guards) -> None:
@@ -171,6 +170,9 @@ def test_an_echo_repeats_most_of_what_was_asked() -> None:
     assert echo(asked, f"Good question! {asked}") > 0.5
     assert echo(asked, "Boil an egg in salted water for eight minutes.") < 0.2
     assert echo(asked, "without it cracking?") < 0.5
+    assert echo(asked, f"{asked} {'Salt the water and wait for eight minutes. ' * 3}") < 0.3
+    assert echo("Why?", "Why?") == 1
+    assert echo("Why?", "Because the shell is thin, and the water is too hot for it.") == 0
     assert echo("", "") == echo(asked, "") == echo("", asked) == 0
 
 
