@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from judges.reward_model.guard_fitting import (
     fit_guards,
     raised,
 )
-from judges.reward_model.guards import Guards, GuardsRefused
+from judges.reward_model.guards import GuardName, Guards, GuardsRefused
 from judges.reward_model.text_measures import (
     Rarity,
     echo,
@@ -170,7 +170,7 @@ def test_an_echo_repeats_most_of_what_was_asked() -> None:
     assert echo(asked, f"Good question! {asked}") > 0.5
     assert echo(asked, "Boil an egg in salted water for eight minutes.") < 0.2
     assert echo(asked, "without it cracking?") < 0.5
-    assert echo(asked, f"{asked} {'Salt the water and wait for eight minutes. ' * 3}") < 0.3
+    assert echo(asked, f"{asked} {'Salt the water and wait for eight minutes. ' * 4}") < 0.3
     assert echo("Why?", "Why?") == 1
     assert echo("Why?", "Because the shell is thin, and the water is too hot for it.") == 0
     assert echo("", "") == echo(asked, "") == echo("", asked) == 0
@@ -234,7 +234,7 @@ def test_a_flagged_text_is_capped(guarded: Path) -> None:
 
 
 def test_guards_reject_flag_or_keep_quiet_as_told(guarded: Path) -> None:
-    every = ["repetition", "distance", "relevance", "symbols", "skeleton", "echo", "short"]
+    every = get_args(GuardName)
     free, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "off"))
     told, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "flag"))
     rejected, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "reject"))
