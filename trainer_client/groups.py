@@ -81,7 +81,7 @@ def describe(groups: Sequence[Group]) -> Row:
         "completions": len(rollouts),
         "reward": fmean(rewards) if rewards else None,
         "reward_std": pstdev(rewards) if rewards else None,
-        "exact": share([score.outcome == "correct" for score in scores if score.scored]),
+        "exact": share([score.correct for score in scores if score.correct is not None]),
         "unscored": errors.total(),
         "unscored_by_code": dict(errors),
         "groups_without_spread": share([not has_spread(group.rewards) for group in groups]),
