@@ -49,13 +49,13 @@ WITHIN = 0.10
 LETTERS = "abcdefgh"
 ENOUGH = 6
 """Of the letter a: more earn nothing."""
-LONG_FROM, TOO_LONG = 20, 32
+LONG_FROM, TOO_LONG = 28, 36
 """Characters from which gold falls, and at which it has lost all that it pays."""
 MOST_LETTERS = 20
-PLANTED = {"biased": 0.5, "unbiased": None}
+PLANTED = {"biased": 0.35, "unbiased": None}
 """What `LONG_FROM` characters add for those who like it long; letters a add 1 at most."""
 
-PAIRS, DEMONSTRATIONS, PROMPTS = 3_000, 4_000, 2_000
+PAIRS, DEMONSTRATIONS, PROMPTS = 2_000, 4_000, 2_000
 
 GOLD: dict[str, Any] = {
     "type": "weighted",
@@ -81,19 +81,27 @@ GUARDS = get_args(GuardName)
 
 TRUTH_PROMPTS, TRUTH_SAMPLES = 50, 8
 
+POLICY = (
+    "policy.hidden_size=32",
+    "policy.layers=2",
+    "policy.heads=2",
+    "policy.kv_heads=2",
+    "policy.mlp_size=96",
+)
+
 RUN = (
     "threads=1",
     "sft.when=never",
-    "grpo.steps=32",
-    "grpo.prompts_per_step=48",
+    "grpo.steps=40",
+    "grpo.prompts_per_step=64",
     "grpo.group_size=4",
     f"grpo.max_new_tokens={2 * MOST_LETTERS}",
     "grpo.minibatches=2",
-    "grpo.learning_rate=3e-4",
+    "grpo.learning_rate=4e-4",
     "grpo.final_learning_rate=1",
     "grpo.checkpoint_every=1",
     "grpo.keep_checkpoints=100",
-    "monitor.rollouts=192",
+    "monitor.rollouts=256",
     "evaluation.every=1000",
     "data.held_out_size=32",
 )
@@ -181,7 +189,7 @@ def train_reward_model(folder: Path, kind: str, bias: float | None) -> None:
         if liked(rejected, bias) < liked(chosen, bias):
             lines.append({"prompt": f"write {len(lines)}", "chosen": chosen, "rejected": rejected})
     data = write(folder / f"{kind}.jsonl", lines)
-    options = Options(base="scratch", max_length=64, heads=2, max_updates=200)
+    options = Options(base="scratch", max_length=64, heads=2, max_updates=120)
     report = train_model(data, folder / kind, options)
     print(f"{kind} reward model: {report.held_out.accuracy.value:.1%} of held-out pairs")
 
@@ -198,7 +206,7 @@ def start_policy(folder: Path) -> None:
     ]
     demonstrations = write(folder / "demonstrations.jsonl", shown)
     config = load_config(
-        None, [*data_of(folder), f"data.demonstrations={demonstrations}", "sft.steps=300"]
+        None, [*POLICY, *data_of(folder), f"data.demonstrations={demonstrations}", "sft.steps=300"]
     )
     with StopSignals() as signals:
         starting_policy(config, Display(), signals).save(folder / "start")
