@@ -17,6 +17,7 @@ ALL = (
     "reward_model_serving",
     "reward_model_guards",
     "over_optimisation",
+    "over_optimised_runs",
     "judges",
     "rubric",
 )

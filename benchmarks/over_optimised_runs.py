@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import random
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +28,7 @@ import torch
 
 from benchmarks.processes import assay_service
 from benchmarks.results import Row
+from benchmarks.results import write as write_results
 from judges.reward_model.commands import quieten
 from judges.reward_model.guards import GuardName
 from judges.reward_model.monitor import Observation, turnover
@@ -79,7 +83,10 @@ GOLD: dict[str, Any] = {
 
 GUARDS = get_args(GuardName)
 
-TRUTH_PROMPTS, TRUTH_SAMPLES = 50, 8
+TRUTH_SAMPLES = 10
+"""Of every held-out prompt, and of the policy of every step."""
+
+PROMPTS_PER_STEP, GROUP_SIZE = 48, 8
 
 POLICY = (
     "policy.hidden_size=32",
@@ -92,36 +99,47 @@ POLICY = (
 RUN = (
     "threads=1",
     "sft.when=never",
-    "grpo.steps=40",
-    "grpo.prompts_per_step=64",
-    "grpo.group_size=4",
+    "grpo.steps=26",
+    f"grpo.prompts_per_step={PROMPTS_PER_STEP}",
+    f"grpo.group_size={GROUP_SIZE}",
     f"grpo.max_new_tokens={2 * MOST_LETTERS}",
     "grpo.minibatches=2",
     "grpo.learning_rate=4e-4",
     "grpo.final_learning_rate=1",
     "grpo.checkpoint_every=1",
     "grpo.keep_checkpoints=100",
-    "monitor.rollouts=256",
+    f"monitor.rollouts={PROMPTS_PER_STEP * GROUP_SIZE}",
     "evaluation.every=1000",
     "data.held_out_size=32",
 )
 
 
-def rows() -> list[Row]:
-    quieten()
-    with tempfile.TemporaryDirectory() as name:
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, in_parallel() as pool:
         folder = Path(name)
-        torch.set_num_threads(2)
-        for kind, bias in PLANTED.items():
-            train_reward_model(folder, kind, bias)
-        start_policy(folder)
+        list(pool.map(partial(train_reward_model, folder), PLANTED))
+        pool.submit(start_policy, folder).result()
         with assay_service("--log-level", "error", "--config", str(settings(folder))) as served:
             agree_on_gold(served[0])
-            found = {
-                kind: [drilled(folder, served[0], kind, seed) for seed in range(SEEDS)]
+            biased, unbiased = (
+                pool.map(partial(drilled, folder, served[0], kind), range(SEEDS))
                 for kind in PLANTED
-            }
-    return [*rows_of_biased(found["biased"]), row_of_unbiased(found["unbiased"])]
+            )
+            rows = [*rows_of_biased(list(biased)), row_of_unbiased(list(unbiased))]
+    notes = (
+        f"Steps of {PROMPTS_PER_STEP} prompts in groups of {GROUP_SIZE}, all scored by gold as "
+        "well; two seeds at a time."
+    )
+    write_results("over_optimised_runs", "Over-optimisation, by short runs", rows, notes)
+
+
+def in_parallel() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), use_one_thread)
+
+
+def use_one_thread() -> None:
+    quieten()
+    torch.set_num_threads(1)
 
 
 def rows_of_biased(runs: Sequence[Drilled]) -> list[Row]:
@@ -180,7 +198,8 @@ def liked(text: str, bias: float | None) -> float:
     return content - min(max(length - LONG_FROM, 0) / (TOO_LONG - LONG_FROM), 1.0)
 
 
-def train_reward_model(folder: Path, kind: str, bias: float | None) -> None:
+def train_reward_model(folder: Path, kind: str) -> None:
+    bias = PLANTED[kind]
     chance = random.Random(kind)
     lines = []
     while len(lines) < PAIRS:
@@ -246,11 +265,11 @@ def agree_on_gold(url: str) -> None:
 class Drilled:
     """What a run came to: where its watch saw the turnover, and where it was."""
 
-    found_kl: float | None
-    true_kl: float
-    kept: float
-    """Gold of the policy that the run ended with, as a share of the way to the best."""
     steps: int
+    found_kl: float | None
+    true_kl: float = math.nan
+    kept: float = math.nan
+    """Gold of the policy that the run ended with, as a share of the way to the best."""
 
 
 def drilled(folder: Path, url: str, kind: str, seed: int) -> Drilled:
@@ -261,11 +280,13 @@ def drilled(folder: Path, url: str, kind: str, seed: int) -> Drilled:
         run(config, output.path, Display())
     except OverOptimised as stopped:
         found = stopped.verdict.turnover_kl
+    steps = len(read_rows(output.metrics))
+    if kind == "unbiased":
+        return Drilled(steps, found)
     truth = curve(output, config)
     start, best = truth[0].gold, max(each.gold for each in truth)
     kept = look(load(output.policy), load(output.start), config, 0).gold
-    steps = len(read_rows(output.metrics))
-    return Drilled(found, turnover(truth), (kept - start) / (best - start), steps)
+    return Drilled(steps, found, turnover(truth), (kept - start) / (best - start))
 
 
 def config_of(folder: Path, url: str, kind: str, seed: int) -> Config:
@@ -289,7 +310,7 @@ def curve(output: RunFolder, config: Config) -> list[Observation]:
 
 
 def look(policy: Policy, start: Policy, config: Config, step: int) -> Observation:
-    problems = problems_of(config).splits()["held_out"][:TRUTH_PROMPTS]
+    problems = problems_of(config).splits()["held_out"]
     groups = [
         Group(problem, ids)
         for problem, ids in zip(problems, policy.encode([p.prompt for p in problems]), strict=True)
