@@ -18,6 +18,7 @@ ALL = (
     "reward_model_serving",
     "reward_model_guards",
     "over_optimisation",
+    "over_optimised_runs",
     "judges",
     "rubric",
 )

@@ -45,6 +45,7 @@ from judges.reward_model.loading_checks import (
     refuse_non_finite,
 )
 from judges.reward_model.render import Truncation
+from verifiers.base import first_fault
 
 DEEPER = "deeper.safetensors"
 CARD, REPORT_JSON = "assay.json", "report.json"
@@ -55,6 +56,9 @@ QUANTILES = 101
 TRIAL_TOKENS = 600
 """Of the text that a model reads when it is loaded. Tables of positions end at 512, or at 514 of
 which two are not for use; longer models compute theirs."""
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What transformers raises of files that are not what they should be."""
 
 DEFAULT_MAX_LENGTH = 512
 """Tokens, where neither the model nor its tokenizer states a limit."""
@@ -264,8 +268,9 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     check_files(folder)
     check_device(device)
     check_memory(folder, device, dtype)
+    config = _load_config(folder)
     tokenizer = _load_tokenizer(folder)
-    network = _load_network(folder, dtype)
+    network = _load_network(folder, config, dtype)
     refuse_non_finite(network)
     _install_heads(network, folder)
     _agree_on_padding(network, tokenizer)
@@ -280,7 +285,7 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise ModelRefused(
             f"the tokenizer does not load ({_short(error)}); save it again"
         ) from None
@@ -292,8 +297,7 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def _load_network(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    config = _load_config(folder)
+def _load_network(folder: Path, config: Any, dtype: torch.dtype) -> PreTrainedModel:
     if not any("ForSequenceClassification" in name for name in config.architectures or ()):
         raise ModelRefused(
             f"config.json names {config.architectures}, which has no reward head; train one "
@@ -308,7 +312,11 @@ def _load_network(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         network, seen = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (*UNREADABLE, RuntimeError, SafetensorError) as error:
+        if "mismatched_sizes" in str(error):
+            raise ModelRefused(
+                "the weights have other shapes than config.json says; save both again, together"
+            ) from None
         raise ModelRefused(
             f"the weights do not load ({_short(error)}); save the checkpoint again"
         ) from None
@@ -323,7 +331,7 @@ def _load_network(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 def _load_config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise ModelRefused(
             f"config.json does not load ({_short(error)}); it may need a newer transformers"
         ) from None
@@ -431,7 +439,8 @@ def _load_card(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedToke
     try:
         card = Card.model_validate_json((folder / CARD).read_bytes())
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ModelRefused(f"{CARD} is not valid ({_short(error)}); train again") from None
+        fault = first_fault("card", error) if isinstance(error, ValidationError) else str(error)
+        raise ModelRefused(f"{CARD} is not valid ({fault}); train again") from None
     if card.max_length > longest:
         raise ModelRefused(
             f"{CARD} allows {card.max_length} tokens and the model takes {longest}; "

@@ -130,6 +130,11 @@ def edit_tokenizer(folder: Path, words: dict[str, int]) -> None:
     file.write_text(json.dumps(document))
 
 
+def index_alone(folder: Path) -> None:
+    shutil.move(folder / "model.safetensors", folder / "model-00001-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b"}}')
+
+
 def no_tokenizer(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
@@ -166,6 +171,19 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit_config(f, model_type="bort"),
         "may need a newer transformers",
     ),
+    "a configuration that is a list": (
+        lambda f: (f / "config.json").write_text("[]"),
+        "config.json does not load",
+    ),
+    "other shapes than configured": (
+        lambda f: edit_config(f, intermediate_size=48),
+        "other shapes than config.json says",
+    ),
+    "a tokenizer that is a list": (
+        lambda f: (f / "tokenizer.json").write_text("[]"),
+        "the tokenizer does not load",
+    ),
+    "an index of files that are not there": (index_alone, "save the checkpoint again"),
     "no tokenizer": (no_tokenizer, "tokenizer.save_pretrained(folder)"),
     "another padding token": (lambda f: edit_config(f, pad_token_id=3), "make them equal"),
     "heads of another size": (
