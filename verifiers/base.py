@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
@@ -40,6 +40,7 @@ __all__ = [
     "Kind",
     "LaneName",
     "MissingField",
+    "OnScore",
     "Outcome",
     "Parameters",
     "Run",
@@ -72,7 +73,16 @@ class Parameters(BaseModel):
 
 P = TypeVar("P", bound=Parameters)
 
-Run = Callable[["Scorer[Any]", Sequence[Sample]], Awaitable[list[Score]]]
+OnScore = Callable[[int, Score], None]
+"""Is told the position of a sample and its score, once for each, in any order."""
+
+
+class Run(Protocol):
+    """Scores samples for a composite, and may tell each score as soon as it is known."""
+
+    def __call__(
+        self, scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+    ) -> Awaitable[list[Score]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +97,15 @@ class Services:
     """What outlives a scorer and is shared by many, such as loaded models, by its type."""
 
 
-async def run_here(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
+async def run_here(
+    scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+) -> list[Score]:
     """The simplest `Run`: no lanes, no processes."""
-    return await scorer.score(samples)
+    scores = await scorer.score(samples)
+    if on_score is not None:
+        for position, score in enumerate(scores):
+            on_score(position, score)
+    return scores
 
 
 class Scorer(ABC, Generic[P]):
@@ -123,6 +139,17 @@ class Scorer(ABC, Generic[P]):
     @abstractmethod
     async def score(self, samples: Sequence[Sample]) -> list[Score]:
         """Scores `samples`: same length, same order. Raises only on bugs of our own."""
+
+    async def score_each(self, samples: Sequence[Sample], on_score: OnScore) -> None:
+        """The same, telling each score as soon as it is known: none waits for a slower one.
+
+        What tells all of them at once need not override this.
+        """
+        scores = await self.score(samples)
+        if len(scores) != len(samples):
+            raise RuntimeError(f"{self.name} gave {len(scores)} of {len(samples)}")
+        for position, score in enumerate(scores):
+            on_score(position, score)
 
     @property
     def reward_range(self) -> tuple[float, float]:

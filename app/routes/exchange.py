@@ -15,10 +15,9 @@ from fastapi import Request
 from app.errors import KeyReused, UnusableIdempotencyKey
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
 from app.keys import key_of
-from app.scheduler import OnScore
 from app.settings import Settings
 from judges.llm.caller import Caller, calling
-from verifiers.base import Score, Scorer, SpecError
+from verifiers.base import OnScore, Score, Scorer, SpecError
 from verifiers.registry import Registry, UnknownScorer
 from verifiers.sample import ScorerSpec
 

@@ -31,12 +31,12 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import OnScore, Scheduler
+from app.scheduler import Scheduler
 from app.schemas import Summary
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from verifiers.answer_clusters import Labels, by_text, cluster
-from verifiers.base import Run, Score, Scorer
+from verifiers.base import OnScore, Run, Score, Scorer
 from verifiers.errors import DeadlineExceeded
 from verifiers.registry import Registry
 from verifiers.score import ScoreError, to_json

@@ -21,11 +21,11 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import OnScore, Scheduler
+from app.scheduler import Scheduler
 from app.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
 from app.strict_json import StrictRoute
-from verifiers.base import Score
+from verifiers.base import OnScore, Score
 from verifiers.registry import Registry
 from verifiers.score import to_json
 
