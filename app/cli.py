@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app import log
+from app import exact_json, log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
 from judges.reward_model.commands import app as reward_model
@@ -240,7 +240,7 @@ def read_samples(file: Path) -> Iterator[Sample]:
             if not line.strip():
                 continue
             try:
-                value = orjson.loads(line.removeprefix(codecs.BOM_UTF8))
+                value = exact_json.loads(line.removeprefix(codecs.BOM_UTF8))
                 sample = Sample.model_validate(value)
             except orjson.JSONDecodeError as error:
                 raise InputError(f"line {number}: not JSON: {error.msg}") from None

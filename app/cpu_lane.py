@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 from pydantic import TypeAdapter
 
 from app.scheduler import SLICE_S, Batch, Lane
 from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
 from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
+from verifiers.score import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -138,8 +138,8 @@ class Worker:
 def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
     return b'{"turn_s":%b,"spec":%b,"samples":%b}\n' % (
-        orjson.dumps(TURN_S),
-        orjson.dumps(spec),
+        to_json(TURN_S),
+        to_json(spec),
         SAMPLES.dump_json(list(samples), exclude=UNREAD),
     )
 

@@ -179,7 +179,10 @@ def faults_of(error: Exception) -> list[tuple[str, str]]:
     """(field, message) pairs, each once; fields as in `samples.3.completion`."""
     if isinstance(error, RequestValidationError):
         places = [
-            (place(fault["loc"][1:], error.body, fault["type"]), fault["msg"])
+            (
+                place(fault["loc"][1:], error.body, fault["type"]),
+                fault["msg"].removeprefix("Value error, "),
+            )
             for fault in islice(error.errors(), MAX_FAULTS)
         ]
     elif isinstance(error, SpecError | Refused):

@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
 from pydantic import TypeAdapter
 
+from app import exact_json
 from app.well_formed import well_formed
 from verifiers.base import Sample, Score, Verifier
 from verifiers.registry import PARTS, Registry
@@ -49,7 +49,7 @@ def main() -> None:
     registry = Registry(more=PARTS)
     write_all(replies, b"ready\n")
     for line in sys.stdin.buffer:
-        request = orjson.loads(line)
+        request = exact_json.loads(line)
         scorer = registry.build(request["spec"])
         assert isinstance(scorer, Verifier)
         ends = time.monotonic() + request["turn_s"]

@@ -15,21 +15,24 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from trainer_client.errors import ClientClosed, ProtocolError, ServiceUnreachable
 from trainer_client.group_wire import Select, group_batches, groups_in
-from trainer_client.types import GroupScores, Outage, Retry, Score
+from trainer_client.types import GroupScores, MonitorVerdict, Outage, Retry, Score
 from trainer_client.wire import (
     Batch,
     Failure,
     Spec,
     batches_of,
     document_in,
+    encoded,
     failure_in,
     member,
     scores_in,
+    verdict_in,
 )
 
 logger = logging.getLogger(__name__)
@@ -227,6 +230,27 @@ class AsyncRewardClient:
         batches = group_batches(groups, options, run, batch_size=self.batch_size)
         settled = [self._settled(batch, groups_in) for batch in batches]
         return list(itertools.chain.from_iterable(await self._together(settled)))
+
+    async def report(self, run: str, report: Mapping[str, Any]) -> MonitorVerdict:
+        """Tells the service's monitor of over-optimisation how a step of a run went.
+
+        Args:
+            run: the run's name, one to a service.
+            report: `step`, `kl`, `proxy`, `gold`, and if known `length` and `flagged`, as
+                `POST /v1/monitors/{run}` takes them.
+
+        Raises:
+            As `score`.
+        """
+        request = self._http.build_request(
+            "POST",
+            f"/v1/monitors/{quote(run, safe='')}",
+            content=encoded(report, "the report"),
+            headers={"Content-Type": "application/json"},
+        )
+        # Telling a step twice is telling it once, so it may be tried again.
+        [reply] = await self._together([self._answer(request, self.request_timeout_s)])
+        return verdict_in(reply)
 
     async def scorers(self) -> list[dict[str, Any]]:
         """The scorers that the service offers, each with its schemas and an example."""

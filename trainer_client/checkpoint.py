@@ -32,9 +32,15 @@ class State:
 
 
 def save(
-    folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, keep: int
+    folder: Path,
+    step: int,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    keep: int,
+    best: int | None = None,
 ) -> None:
-    """Writes the checkpoint of `step`, then removes all but the latest `keep`."""
+    """Writes the checkpoint of `step`, then removes all but the latest `keep` and that of
+    about step `best`."""
     target = folder / f"step-{step:06d}"
     if target.exists():
         return  # the same step of the same run: nothing has changed since
@@ -43,7 +49,8 @@ def save(
         policy.save(partial)
         torch.save(state, partial / STATE)
     for old in all_of(folder)[:-keep]:
-        shutil.rmtree(old)
+        if best is None or old != nearest(folder, best):
+            shutil.rmtree(old)
 
 
 @contextmanager
@@ -70,6 +77,15 @@ def flush_to_disk(path: Path) -> None:
 def all_of(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
     return sorted(folder.glob("step-*"))
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def nearest(folder: Path, step: int) -> Path:
+    """The checkpoint whose step is nearest, the earlier of two."""
+    return min(all_of(folder), key=lambda path: abs(step_of(path) - step))
 
 
 def load_state(checkpoint: Path) -> State:

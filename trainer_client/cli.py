@@ -13,7 +13,7 @@ import typer
 from trainer_client.config import Config, ConfigError, load_config
 from trainer_client.display import Display
 from trainer_client.errors import RewardClientError, ServiceUnreachable
-from trainer_client.stopping import Stopped, TooManyUnscored
+from trainer_client.stopping import OverOptimised, Stopped, TooManyUnscored
 from trainer_client.threads import prepare_environment
 
 USAGE_ERROR = 2
@@ -237,6 +237,12 @@ def exits(folder: Path | None = None, command: str = "") -> Iterator[None]:
         raise typer.Exit(SERVICE_LOST) from None
     except RewardClientError as error:
         say(f"the reward service refuses this run: {error}")
+        raise typer.Exit(RUN_STOPPED_ITSELF) from None
+    except OverOptimised as error:
+        say(
+            f"{error}. The policy of about where gold was best, and the report, are in {folder}."
+            f"{again} --set monitor.stop=false"
+        )
         raise typer.Exit(RUN_STOPPED_ITSELF) from None
     except TooManyUnscored as error:
         say(f"{error}.{again}")

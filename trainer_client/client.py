@@ -17,7 +17,7 @@ import httpx
 from trainer_client.async_client import CLOSE_TIMEOUT_S, AsyncRewardClient
 from trainer_client.errors import ClientClosed
 from trainer_client.group_wire import Select
-from trainer_client.types import GroupScores, Outage, Retry, Score
+from trainer_client.types import GroupScores, MonitorVerdict, Outage, Retry, Score
 from trainer_client.wire import Spec
 
 __all__ = ["AsyncRewardClient", "RewardClient"]
@@ -128,6 +128,14 @@ class RewardClient:
         """
         batches = self._core.batches(samples, scorer, run, deadline_s)
         return self._start(self._core.score_batches, batches)
+
+    def report(self, run: str, report: Mapping[str, Any]) -> MonitorVerdict:
+        """See `AsyncRewardClient.report`."""
+        return self._wait(self.submit_report(run, report))
+
+    def submit_report(self, run: str, report: Mapping[str, Any]) -> Future[MonitorVerdict]:
+        """The same, as a future."""
+        return self._start(self._core.report, run, report)
 
     def scorers(self) -> list[dict[str, Any]]:
         """See `AsyncRewardClient.scorers`."""

@@ -107,6 +107,22 @@ class GrpoConfig(Section):
     keep_checkpoints: int = Field(2, ge=1)
 
 
+class MonitorConfig(Section):
+    """Watches for a reward that rises while what it stands for falls; see `monitoring.py`."""
+
+    gold: str | dict[str, JsonValue] = Field(
+        "",
+        description="A scorer that is exact, or that was held out, in the form of reward.scorer. "
+        "Nothing is learned from it. Empty: no watch.",
+    )
+    rollouts: int = Field(64, ge=2, description="Completions of a step that gold scores, too.")
+    every: int = Field(1, ge=1, description="Steps from one such look to the next.")
+    stop: bool = Field(
+        True,
+        description="End at the alarm, with the policy from about where gold was best. Else go on.",
+    )
+
+
 class EvaluationConfig(Section):
     """How a policy is measured."""
 
@@ -124,6 +140,7 @@ class Config(Section):
     reward: RewardConfig = RewardConfig()
     sft: SftConfig = SftConfig()
     grpo: GrpoConfig = GrpoConfig()
+    monitor: MonitorConfig = MonitorConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
@@ -134,6 +151,8 @@ class Config(Section):
             raise ValueError("data.train needs data.held_out: without it nothing is measured")
         if "{text}" not in self.data.template:
             raise ValueError("data.template has no {text}")
+        if self.monitor.gold and self.grpo.prompts_per_step < 2:
+            raise ValueError("monitor.gold needs grpo.prompts_per_step of 2 or more")
         return self
 
     @property

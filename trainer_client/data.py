@@ -41,6 +41,10 @@ class Problem:
     prompt: Prompt
     reference: Any
 
+    def sample(self, completion: str) -> dict[str, Any]:
+        """A completion of it, as the service takes it."""
+        return {"prompt": self.prompt, "completion": completion, "reference": self.reference}
+
 
 class Problems(Protocol):
     """Where a run's problems come from."""

@@ -95,11 +95,7 @@ def attempt(
     completions = sorted(chain.from_iterable(batches), key=attrgetter("prompt"))
     texts = policy.decode([completion.token_ids for completion in completions])
     samples = [
-        {
-            "prompt": problems[completion.prompt].prompt,
-            "completion": text,
-            "reference": problems[completion.prompt].reference,
-        }
+        problems[completion.prompt].sample(text)
         for completion, text in zip(completions, texts, strict=True)
     ]
     return list(zip(texts, score(samples), strict=True))

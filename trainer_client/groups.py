@@ -96,6 +96,11 @@ def describe(groups: Sequence[Group]) -> Row:
     return row | ({"kl": fmean(divergences)} if divergences else {})
 
 
+def divergence(rollouts: Sequence[Rollout]) -> float:
+    """KL(policy || reference) of a whole completion, in nats: k3 summed over its tokens."""
+    return sum(k3_of_rollouts(rollouts)) / len(rollouts)
+
+
 def k3_of_rollouts(rollouts: Sequence[Rollout]) -> Iterator[float]:
     """The k3 estimate of KL(policy || reference) at each token; see `grpo.k3`."""
     for rollout in rollouts:
@@ -131,4 +136,6 @@ def in_short(row: Row) -> str:
     """A step in a few words, for the progress bar."""
     reward = "none scored" if row["reward"] is None else f"reward {row['reward']:.3f}"
     unscored = f", {row['unscored']} unscored" if row["unscored"] else ""
-    return f"{reward}{unscored}  {row['tokens'] / sum(row['seconds'].values()):,.0f} tokens/s"
+    gold = f", gold {row['gold']:.3f}" if row.get("gold") is not None else ""
+    speed = row["tokens"] / sum(row["seconds"].values())
+    return f"{reward}{gold}{unscored}  {speed:,.0f} tokens/s"

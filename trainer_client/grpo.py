@@ -46,12 +46,13 @@ from trainer_client.display import Display
 from trainer_client.errors import RewardClientError
 from trainer_client.evaluate import measure
 from trainer_client.groups import Group, Laps, Rollout, describe, in_short, sample_rows
+from trainer_client.monitoring import GoldWatch
 from trainer_client.optimizer import adamw, learning_rate, take_step
 from trainer_client.packing import completion_logits, log_probs_of, micro_batches, packed, plain
 from trainer_client.policy import Policy
 from trainer_client.rollout import Completion, Sampling, generator_for, sample
 from trainer_client.run_folder import Row, RunFolder, read_rows
-from trainer_client.stopping import Stopped, StopSignals, TooManyUnscored
+from trainer_client.stopping import OverOptimised, Stopped, StopSignals, TooManyUnscored
 from trainer_client.types import Score
 
 SEND_AT = 128
@@ -89,7 +90,7 @@ def train(run: Run, resume_from: checkpoint.State | None = None) -> None:
     """Trains the run's policy, from its first step or from where a checkpoint left it.
 
     Raises:
-        Stopped, TooManyUnscored, RewardClientError: after writing a checkpoint.
+        Stopped, TooManyUnscored, OverOptimised, RewardClientError: after writing a checkpoint.
     """
     settings, folder = run.config.grpo, run.folder
     problems = problems_of(run.config)
@@ -100,36 +101,43 @@ def train(run: Run, resume_from: checkpoint.State | None = None) -> None:
         optimizer.load_state_dict(resume_from.optimizer)
         done = resume_from.step
     folder.rewind(done)
-    watch = UnscoredWatch(run.config.reward, read_rows(folder.metrics))
+    rows = read_rows(folder.metrics)
+    watch = UnscoredWatch(run.config.reward, rows)
+    gold_watch = GoldWatch(run)
     try:
+        gold_watch.remind(rows)
         with run.display.bar("GRPO", settings.steps, done) as bar:
             evaluate(run, splits, done)
             while done < settings.steps:
                 batch = problems.batch(done, settings.prompts_per_step)
-                row, groups = take_one_step(run, optimizer, watch, batch, done)
+                row, groups = take_one_step(run, optimizer, watch, gold_watch, batch, done)
                 done += 1
                 folder.log_step(row, sample_rows(done, groups[:LOGGED_GROUPS]))
                 bar.update(done, in_short(row))
                 if done % settings.checkpoint_every == 0 or done == settings.steps:
-                    save(run, optimizer, done)
+                    save(run, optimizer, done, gold_watch.best)
+                gold_watch.check()
                 evaluate(run, splits, done)
-    except (Stopped, TooManyUnscored, RewardClientError):
-        save(run, optimizer, done)
+    except (Stopped, TooManyUnscored, OverOptimised, RewardClientError):
+        save(run, optimizer, done, gold_watch.best)
         raise
 
 
-def save(run: Run, optimizer: torch.optim.Optimizer, done: int) -> None:
-    checkpoint.save(
-        run.folder.checkpoints, done, run.policy, optimizer, run.config.grpo.keep_checkpoints
-    )
+def save(run: Run, optimizer: torch.optim.Optimizer, done: int, best: int | None) -> None:
+    keep = run.config.grpo.keep_checkpoints
+    checkpoint.save(run.folder.checkpoints, done, run.policy, optimizer, keep, best)
 
 
 def evaluate(run: Run, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
     """Measures now and then: on every split before and after training, on one in between."""
-    at_an_end = done in (0, run.config.grpo.steps)
-    if not at_an_end and done % run.config.evaluation.every:
-        return
-    for name in splits if at_an_end else ("held_out",):
+    if done in (0, run.config.grpo.steps):
+        measure_on(run, splits, done)
+    elif done % run.config.evaluation.every == 0:
+        measure_on(run, {"held_out": splits["held_out"]}, done)
+
+
+def measure_on(run: Run, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
+    for name in splits:
         result = measure(run.policy, splits[name], run.score, run.config)
         run.folder.log_evaluation({"step": done, "split": name} | result.to_json())
         run.display.say(f"step {done:4d}  {name:9}  {result}")
@@ -139,6 +147,7 @@ def take_one_step(
     run: Run,
     optimizer: torch.optim.Optimizer,
     watch: UnscoredWatch,
+    gold_watch: GoldWatch,
     problems: Sequence[Problem],
     step: int,
 ) -> tuple[Row, list[Group]]:
@@ -151,7 +160,8 @@ def take_one_step(
     pending = roll_out(run, groups, step, laps)
 
     # 2. While the last scores are on their way: what would the policy have done at the start?
-    if settings.kl_beta or step % run.config.evaluation.every == 0:
+    look = gold_watch.looks_at(step)
+    if settings.kl_beta or look or step % run.config.evaluation.every == 0:
         read_with_reference(run, groups)
         laps.lap("reference")
 
@@ -166,6 +176,7 @@ def take_one_step(
         values = advantages(group.rewards, settings.advantage)
         for rollout, value in zip(group.rollouts, values, strict=True):
             rollout.advantage = value
+    asked = gold_watch.ask(groups, step)
 
     # 4. The policy learns.
     rate = learning_rate(
@@ -180,6 +191,11 @@ def take_one_step(
     learned = update(run.policy, optimizer, shuffled, settings, rate)
     laps.lap("update")
     row = {"step": step + 1} | describe(groups) | {"learning_rate": rate} | learned
+
+    # 5. Is it the better for it? Gold has scored some of the completions meanwhile.
+    if asked is not None:
+        row |= gold_watch.hear(groups, asked, step)
+        laps.lap("gold")
     return row | {"seconds": laps.seconds}, groups
 
 
@@ -221,12 +237,10 @@ def send(run: Run, groups: Sequence[Group], completions: Sequence[Completion]) -
         group = groups[completion.prompt]
         rollouts.append(Rollout(completion, text))
         samples.append(
-            {
+            group.problem.sample(text)
+            | {
                 "id": f"{completion.prompt}/{len(group.rollouts)}",
                 "group": str(completion.prompt),
-                "prompt": group.problem.prompt,
-                "completion": text,
-                "reference": group.problem.reference,
             }
         )
         group.rollouts.append(rollouts[-1])

@@ -56,7 +56,12 @@ def draw_curves(steps: Sequence[Row], evaluations: Sequence[Row], file: Path) ->
         draw(axis, steps, column, "rollouts")
         axis.set(title=title)
         axis.grid(alpha=0.3)
+    reward = axes.flat[0]
+    draw(reward, steps, "gold", "gold")
+    if len(reward.lines) > 1:
+        reward.legend()
     held_out = [row for row in evaluations if row["split"] == HELD_OUT]
+    held_out.sort(key=lambda row: int(row["step"]))  # the last may be of an earlier policy
     exact = axes.flat[1]
     for measure in ("greedy", "sampled"):
         draw(exact, held_out, measure, f"held-out, {measure}", marker="o")
@@ -149,6 +154,7 @@ def report_lines(
     yield ""
     if config.cold_start and not config.data.demonstrations:
         yield from about_the_start(config, evaluations)
+    yield from what_gold_saw(config, steps)
     yield from examples(evaluations)
     yield from where_the_time_went(folder, steps)
     yield from what_was_unscored(steps)
@@ -207,6 +213,44 @@ def what_was_learned(config: Config, before: float, after: float) -> Iterator[st
     else:
         yield "That is no claim against supervised training: more of it on the same demonstrations"
         yield "gets far, too."
+
+
+def what_gold_saw(config: Config, steps: Sequence[Row]) -> Iterator[str]:
+    """What became of what the reward stands for, by the sample that gold scored."""
+    if not config.monitor.gold:
+        return
+    yield "## Over-optimisation"
+    yield ""
+    looks = [row for row in steps if "monitor" in row]
+    if looks:
+        yield from what_became_of_gold(config, looks)
+    else:
+        yield f"Gold, {code(config.monitor.gold)}, scored too little to tell."
+    missed = sum(row.get("gold_unscored", 0) for row in steps)
+    if missed:
+        yield f"{missed:,} of the completions could not be scored by gold, and were left out."
+    yield ""
+
+
+def what_became_of_gold(config: Config, looks: Sequence[Row]) -> Iterator[str]:
+    last = looks[-1]["monitor"]
+    # A row may be missing where gold could not score: the nearest one that is there, then.
+    best = min(looks, key=lambda row: abs(row["step"] - last["best_step"]))
+    yield f"Gold, {code(config.monitor.gold)}, scored up to {config.monitor.rollouts} completions"
+    yield f"of {len(looks)} steps. Nothing was learned from it. It was best at step {best['step']}:"
+    yield f"{in_figures(best)}; in the end: {in_figures(looks[-1])}."
+    if last["alarm"]:
+        yield ""
+        yield f"**Alarm**: {last['reason']}. The KL to the policy at the start was then"
+        yield f"{last['turnover_kl']:.3g} nats a completion."
+        if config.monitor.stop:
+            yield "The run ended there, and `policy/` is the checkpoint from about that step."
+    else:
+        yield f"No alarm: {last['reason']}."
+
+
+def in_figures(row: Row) -> str:
+    return f"gold {row['gold']:.4g}, reward {row['reward']:.4g}, length {row['length']:.4g}"
 
 
 def examples(evaluations: Sequence[Row]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from trainer_client.client import RewardClient
 from trainer_client.config import Config, ConfigError, save_config
 from trainer_client.data import problems_of
 from trainer_client.display import Display
-from trainer_client.grpo import Run, train
+from trainer_client.grpo import Run, measure_on, train
+from trainer_client.monitoring import best_policy
 from trainer_client.policy import Policy
 from trainer_client.report import write_report
 from trainer_client.run_folder import RunFolder
 from trainer_client.sft import fine_tune
-from trainer_client.stopping import StopSignals
+from trainer_client.stopping import OverOptimised, StopSignals
 from trainer_client.threads import TINY, choose_threads
+from trainer_client.types import MonitorVerdict
 
 API_KEY = "ASSAY_API_KEY"
 """The environment variable that holds the service's key, if it wants one."""
@@ -37,6 +40,7 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
     Raises:
         ConfigError: the folder holds another run, or there is nothing to resume.
         Stopped, TooManyUnscored, RewardClientError: see `grpo.train`.
+        OverOptimised: see there. The policy is then that of about where gold was best.
     """
     folder = RunFolder(output)
     last = opened(folder, resume)
@@ -51,11 +55,30 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
                 start.save(partial)
         policy = policies.load(last or folder.start, device_of(config))
         reference = policies.load(folder.start, device_of(config))
-        train(Run(config, policy, reference, folder, client, display, signals), state)
+        this = Run(config, policy, reference, folder, client, display, signals)
+        try:
+            train(this, state)
+        except OverOptimised as stopped:
+            finish(folder, best_measured(this, stopped.verdict))
+            raise
+    finish(folder, policy)
+    return folder
+
+
+def best_measured(this: Run, verdict: MonitorVerdict) -> Policy:
+    """The policy of the checkpoint that is nearest to where gold was best."""
+    saved = checkpoint.nearest(this.folder.checkpoints, best_policy(verdict))
+    policy = policies.load(saved, device_of(this.config))
+    this.display.say(f"the policy of {saved.name}, about where gold was best:")
+    splits = problems_of(this.config).splits()
+    measure_on(replace(this, policy=policy), splits, checkpoint.step_of(saved))
+    return policy
+
+
+def finish(folder: RunFolder, policy: Policy) -> None:
     policy.save(folder.policy)
     folder.close()
     write_report(folder)
-    return folder
 
 
 def opened(folder: RunFolder, resume: bool) -> Path | None:

@@ -7,6 +7,8 @@ from concurrent.futures import Future, wait
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
+from trainer_client.types import MonitorVerdict
+
 POLL_S = 0.5
 """How often a wait looks for a signal."""
 
@@ -23,6 +25,14 @@ class Stopped(Exception):
 
 class TooManyUnscored(Exception):
     """So many completions could not be scored that a run would learn from a biased rest."""
+
+
+class OverOptimised(Exception):
+    """The reward rises while what it stands for falls: from here on, the run makes it worse."""
+
+    def __init__(self, verdict: MonitorVerdict) -> None:
+        super().__init__(f"the reward is over-optimised: {verdict.reason}")
+        self.verdict = verdict
 
 
 class StopSignals:

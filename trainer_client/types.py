@@ -133,6 +133,21 @@ class GroupScores:
         return late or any(score.retryable for score in self.scores)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorVerdict:
+    """What the service's monitor makes of the steps of a run that it was told."""
+
+    alarm: bool
+    """The reward has risen while gold fell, by more than chance explains."""
+    reason: str
+    observations: int
+    """Steps that it knows."""
+    best_step: int | None
+    """Where gold was best."""
+    turnover_kl: float | None
+    """The KL there, in nats; None without an alarm."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One offending field of a refused request.

@@ -21,7 +21,7 @@ from typing import Any, Literal, NoReturn
 import httpx
 
 from trainer_client.errors import InvalidRequest, ProtocolError, RequestRefused
-from trainer_client.types import Fault, Score, ScoreError, ScorerIdentity
+from trainer_client.types import Fault, MonitorVerdict, Score, ScoreError, ScorerIdentity
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """A batch of long completions ends early. A quarter of what the service takes by default."""
@@ -241,6 +241,24 @@ def refuse_constant(name: str) -> NoReturn:
 def media_type(response: httpx.Response) -> str:
     declared: str = response.headers.get("content-type", "")
     return declared.partition(";")[0].strip().lower()
+
+
+def verdict_in(response: httpx.Response) -> MonitorVerdict:
+    """The verdict of a 200 reply to a report.
+
+    Raises:
+        ProtocolError: it is not one.
+    """
+    watch = document_in(response)
+    verdict = member(watch, "verdict", dict)
+    turnover = member(verdict, "turnover_kl", int, float, NoneType)
+    return MonitorVerdict(
+        alarm=member(verdict, "alarm", bool),
+        reason=member(verdict, "reason", str),
+        observations=member(watch, "observations", int),
+        best_step=member(verdict, "best_step", int, NoneType),
+        turnover_kl=None if turnover is None else float(turnover),
+    )
 
 
 # --- refusals ---------------------------------------------------------------------------

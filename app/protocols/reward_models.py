@@ -2,7 +2,8 @@
 
 Theirs is a whole text or a pair; ours a prompt and a completion. A pair is both. A chat's
 last message is the completion. A text alone, with the chat template already in it, is a
-completion without a prompt: scorers that need a prompt refuse it.
+completion without a prompt: a reward model reads it as it stands, and other scorers that need a
+prompt refuse it.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def sample_of_chat(messages: Sequence[Message]) -> Sample:
     if not messages or messages[-1].role != "assistant":
         at = max(len(messages) - 1, 0)
         raise BadRequest("the last message is rated: it has to be the assistant's", "messages", at)
-    return sample_of(prompt=list(messages[:-1]) or None, completion=messages[-1].text)
+    return sample_of(prompt=list(messages[:-1]), completion=messages[-1].text)
 
 
 def paired(queries: Any, documents: Any, names: tuple[str, str]) -> list[Sample]:
@@ -134,8 +135,11 @@ def named_model(gateway: Gateway, model: str | None, use_activation: bool | None
         spec = gateway.settings.protocols.default_preset
     if spec is None:
         raise UnknownModel(f"there is no model {model or ''}".rstrip())
-    if use_activation is False and isinstance(spec, dict) and spec.get("type") == REWARD_MODEL:
-        spec = {**spec, "reward": "raw"}
+    if spec == REWARD_MODEL:
+        spec = {"type": REWARD_MODEL}
+    if isinstance(spec, dict) and spec.get("type") == REWARD_MODEL:
+        raw = {"reward": "raw"} if use_activation is False else {}
+        spec = {**spec, **raw, "whole_texts": True}
     try:
         return registry.build(spec)
     except SpecError as error:

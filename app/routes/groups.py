@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
@@ -22,6 +21,7 @@ from app.grouping.schemas import (
 from app.idempotency import IdempotencyCache
 from app.log import request_id
 from app.openapi import JSON, answering
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -55,7 +55,7 @@ GROUPS_AT_A_TIME = 32
 def groups_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_groups_request(settings.max_samples)
 
     @router.post(
@@ -110,7 +110,7 @@ def shared_size(group: Group) -> int:
     """Of what every sample of the group gets, about."""
     prompt = group.prompt or ""
     texts = [prompt] if isinstance(prompt, str) else [message.text for message in prompt]
-    return sum(map(len, texts)) + len(orjson.dumps(group.reference))
+    return sum(map(len, texts)) + len(to_json(group.reference))
 
 
 async def answer(

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import PROBLEMS
+from app.quick_router import QuickRouter
 from app.strict_json import StrictRoute
 from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
 from verifiers.sample import Name
@@ -31,7 +32,9 @@ class Report(BaseModel):
 
     step: int = Field(ge=0, le=10**12, description="Rising. One seen before takes back all since.")
     kl: Number = Field(description="From the policy at the start, in nats.")
-    proxy: list[Number] = Field(min_length=1, max_length=MAX_REWARDS)
+    proxy: list[Number] = Field(
+        min_length=1, max_length=MAX_REWARDS, description="All rewards, or their mean alone."
+    )
     gold: list[Number] = Field(
         min_length=2,
         max_length=MAX_REWARDS,
@@ -59,7 +62,7 @@ def watch(run: str, monitor: Monitor) -> Watch:
 
 
 def monitors_router() -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["reward models"])
+    router = QuickRouter(route_class=StrictRoute, tags=["reward models"])
     monitors: OrderedDict[str, Monitor] = OrderedDict()
 
     @router.post(

@@ -12,6 +12,7 @@ from app.errors import PROBLEMS
 from app.idempotency import IdempotencyCache
 from app.log import request_id
 from app.openapi import JSON, NDJSON, answering
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -35,7 +36,7 @@ REFUSED = re.compile(r"q=0(?:\.0*)?")
 def score_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_score_request(settings.max_samples)
 
     @router.post(

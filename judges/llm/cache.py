@@ -29,6 +29,7 @@ def question_key(fingerprint: str, ask: Ask) -> bytes:
         ask.temperature,
         ask.seed,
         ask.nonce is not None,
+        *ask.sampling,
     ]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 

@@ -9,6 +9,7 @@
     │   ├── Rejected         no        no           -         no
     │   ├── CutOff           in full   no           counts    yes
     │   └── Unusable         as told   no           -         no
+    │       └── Declined     as told   no           -         no
     ├── CapReached           -         -            -         no
     ├── CircuitOpen          -         -            -         yes
     └── GivenUp              -         -            -         yes
@@ -104,6 +105,10 @@ class Unusable(CallFailed):
 
     charged = True
     later = False
+
+
+class Declined(Unusable):
+    """A whole reply in which the judge refuses to give one."""
 
 
 class CapReached(NoAnswer):

@@ -172,16 +172,13 @@ class Engine:
         return window
 
     async def _run_batch(self, batch: Sequence[Waiting]) -> None:
-        """Settles a batch. One that fails is halved until the text at fault is alone."""
-        loop = asyncio.get_running_loop()
-        texts = [waiting.text for waiting in batch]
-        try:
-            found = await loop.run_in_executor(self._threads, batch[0].forward, texts)
-        except Exception as error:
-            logger.warning("a batch of %d texts failed: %s", len(batch), error, exc_info=True)
-            if len(batch) == 1:
-                self._settle(batch[0], ModelUnavailable("the reward model failed on this text"))
-                return
+        """Settles a batch. One that fails is halved until the text at fault is alone, or the
+        memory suffices."""
+        found = await self._forward(batch)
+        if found is None and len(batch) == 1:
+            self._settle(batch[0], ModelUnavailable("the reward model failed on this text"))
+            return
+        if found is None:
             await self._run_batch(batch[: len(batch) // 2])
             await self._run_batch(batch[len(batch) // 2 :])
             return
@@ -192,6 +189,20 @@ class Engine:
                 self._settle(waiting, values)
             else:
                 self._settle(waiting, ModelUnavailable("the reward model gave no finite number"))
+
+    async def _forward(self, batch: Sequence[Waiting]) -> list[Values] | None:
+        """The values of a batch; None where it failed.
+
+        The error ends here: its traceback holds the tensors of the pass that failed, and where
+        memory was short, the halves need theirs.
+        """
+        loop = asyncio.get_running_loop()
+        texts = [waiting.text for waiting in batch]
+        try:
+            return await loop.run_in_executor(self._threads, batch[0].forward, texts)
+        except Exception as error:
+            logger.warning("a batch of %d texts failed: %s", len(batch), error, exc_info=True)
+            return None
 
     def _settle(self, waiting: Waiting, outcome: Values | ModelUnavailable) -> None:
         """Answers all who wait. Who asks later is answered by the cache, or by a new attempt."""

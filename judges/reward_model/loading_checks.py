@@ -42,15 +42,34 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.safetensors") if path.name != HEADS)
 
 
-def check_memory(folder: Path, device: str, dtype: torch.dtype) -> None:
-    """Refuses weights that would not fit, before any of them is read."""
-    need = parameter_count(folder) * dtype.itemsize
-    free = free_bytes(device)
-    if free is not None and need > free * MEMORY_SHARE:
+def check_device(device: str) -> None:
+    """Refuses a device that this machine, or this build of torch, does not have."""
+    if device == "cpu":
+        return
+    if not torch.cuda.is_available():
         raise ModelRefused(
-            f"the weights take {need / 2**30:.1f} GiB as {dtype} and {device} has "
-            f"{free / 2**30:.1f} GiB free; load in bfloat16, free memory, or use a smaller model"
+            f"there is no {device} here: torch {torch.__version__} finds no GPU that it can use; "
+            'install a build with CUDA and a driver, or set device = "cpu"'
         )
+    count = torch.cuda.device_count()
+    if (torch.device(device).index or 0) >= count:
+        raise ModelRefused(f"there is no {device} here: {count} GPU(s) are visible, from cuda:0 on")
+
+
+def check_memory(folder: Path, device: str, dtype: torch.dtype) -> None:
+    """Refuses weights that would not fit, before any of them is read.
+
+    They come to a GPU by way of the machine's own memory.
+    """
+    need = parameter_count(folder) * dtype.itemsize
+    for place in dict.fromkeys((device, "cpu")):
+        free = free_bytes(place)
+        if free is not None and need > free * MEMORY_SHARE:
+            raise ModelRefused(
+                f"the weights take {need / 2**30:.1f} GiB as {dtype} and {place} has "
+                f"{free / 2**30:.1f} GiB free; load in bfloat16, free memory, or use a smaller "
+                "model"
+            )
 
 
 def parameter_count(folder: Path) -> int:
@@ -69,7 +88,8 @@ def parameter_count(folder: Path) -> int:
 def free_bytes(device: str) -> int | None:
     """Memory that is free on the device; None where that cannot be told."""
     if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept  # kept for reuse by torch itself
     return min(_free_of_machine(), default=None)
 
 

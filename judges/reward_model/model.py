@@ -34,6 +34,7 @@ from transformers import (
 from judges.reward_model.loading_checks import (
     HEADS,
     ModelRefused,
+    check_device,
     check_files,
     check_memory,
     refuse_non_finite,
@@ -44,6 +45,10 @@ CARD, REPORT_JSON = "assay.json", "report.json"
 
 QUANTILES = 101
 """The reference set's 0th to 100th percentile."""
+
+TRIAL_TOKENS = 600
+"""Of the text that a model reads when it is loaded. Tables of positions end at 512, or at 514 of
+which two are not for use; longer models compute theirs."""
 
 DEFAULT_MAX_LENGTH = 512
 """Tokens, where neither the model nor its tokenizer states a limit."""
@@ -233,15 +238,18 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
         ModelRefused: with a sentence that says what to do.
     """
     check_files(folder)
+    check_device(device)
     check_memory(folder, device, dtype)
     tokenizer = _load_tokenizer(folder)
     network = _load_network(folder, dtype)
     refuse_non_finite(network)
     _install_heads(network, folder)
     _agree_on_padding(network, tokenizer)
+    _agree_on_vocabulary(network, tokenizer)
     card = _load_card(folder, network, tokenizer)
-    network.to(device).eval()  # type: ignore[arg-type]
-    return RewardModel(network, tokenizer, card, digest_of(folder))
+    model = RewardModel(network.eval(), tokenizer, card, digest_of(folder))
+    _settle_on(device, model)
+    return model
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -332,6 +340,44 @@ def _agree_on_padding(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
             f"{tokenizer.pad_token_id}, so the wrong token would be scored; make them equal"
         )
     tokenizer.padding_side = "right"
+
+
+def _agree_on_vocabulary(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """A token without an embedding fails its text on a CPU, and every later text on a GPU."""
+    embeddings: Any = network.get_input_embeddings()
+    rows = len(embeddings.weight)
+    last = max(tokenizer.get_vocab().values(), default=0)
+    if last >= rows:
+        raise ModelRefused(
+            f"the tokenizer has tokens up to {last} and the model embeds {rows} of them; save the "
+            "tokenizer that the model was trained with beside it"
+        )
+
+
+def _settle_on(device: str, model: RewardModel) -> None:
+    """Moves the model, and has it read one text: what cannot work is refused before it serves."""
+    length = min(model.card.max_length, TRIAL_TOKENS)
+    word = model.tokenizer("a")["input_ids"] or [0]
+    try:
+        model.network.to(device)  # type: ignore[arg-type]
+        ids = torch.tensor([(word * length)[:length]], device=device)
+        with torch.inference_mode():
+            rewards = model.rewards(ids, torch.ones_like(ids))
+    except torch.OutOfMemoryError:
+        raise ModelRefused(
+            f"{device} has no room for the model and one text; load in bfloat16, free memory "
+            "(while models are swapped, both are in it), or use a smaller model"
+        ) from None
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise ModelRefused(
+            f"the model fails on a text of {length} tokens ({_short(error)}); lower max_length in "
+            f"{CARD}, or model_max_length in the tokenizer, to what it takes"
+        ) from None
+    if not bool(torch.isfinite(rewards).all()):
+        raise ModelRefused(
+            f"the model's rewards are not finite as {model.network.dtype}; load in bfloat16 or "
+            "float32"
+        )
 
 
 def _load_card(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Card:

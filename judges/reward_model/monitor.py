@@ -120,6 +120,8 @@ class Verdict:
     reason: str
     turnover_kl: float | None = None
     """Where gold was best; None without an alarm."""
+    best_step: int | None = None
+    """The step with the best gold; after an alarm, the one whose KL is nearest the turnover."""
     fit: Fit | None = None
     length_change: float | None = None
     """Mean length now over that where gold was best: the usual suspect."""
@@ -175,7 +177,8 @@ class Monitor:
         last, best = self.observations[-1], self._best
         fit = fitted(self.observations, self.regime)
         if self._alarmed is None:
-            return Verdict(False, "gold has not turned", fit=fit, flagged=last.flagged)
+            reason = "gold has not turned"
+            return Verdict(False, reason, best_step=best.step, fit=fit, flagged=last.flagged)
         reason = (
             f"since step {best.step} the proxy rose from {best.proxy:.4g} to {last.proxy:.4g} "
             f"while gold fell from {best.gold:.4g} to {last.gold:.4g}"
@@ -185,7 +188,9 @@ class Monitor:
             if last.length and best.length and best.length > 1e-6
             else None
         )
-        return Verdict(True, reason, turnover(self.observations), fit, change, last.flagged)
+        peak = turnover(self.observations)
+        nearest = min(self.observations, key=lambda each: abs(each.kl - peak))
+        return Verdict(True, reason, peak, nearest.step, fit, change, last.flagged)
 
 
 def error_of_fall(best: Observation, now: Observation) -> float:

@@ -77,6 +77,28 @@ def encode(
     ]
 
 
+def encode_whole(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[Encoded | TextTooLong]:
+    """The tokens of whole texts as the tokenizer reads them, control tokens included.
+
+    A text that begins with the tokenizer's opening token, as chat templates write it, is not
+    given a second one.
+    """
+    opening = tokenizer.bos_token or tokenizer.cls_token
+    read = [
+        tokenizer(text, add_special_tokens=not (opening and text.startswith(opening)))["input_ids"]
+        for text in texts
+    ]
+    return [Encoded(ids) if len(ids) <= max_length else _over(len(ids), max_length) for ids in read]
+
+
+def without_controls(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text less the control tokens in it."""
+    controls = _control_tokens(tokenizer)
+    return controls.sub("", text) if controls else text
+
+
 def _fitted(
     ids: list[int],
     offsets: list[tuple[int, int]],
@@ -88,7 +110,7 @@ def _fitted(
     if excess <= 0:
         return Encoded(ids)
     if truncation == "reject":
-        return TextTooLong(f"{len(ids):,} tokens, and the model takes {max_length:,}")
+        return _over(len(ids), max_length)
     of_prompt = [i for i, (start, end) in enumerate(offsets) if start < end <= completion_start]
     if len(of_prompt) < excess:
         written = len(ids) - len(of_prompt)
@@ -98,6 +120,10 @@ def _fitted(
     first = of_prompt[0]
     # A leading [CLS] or <s> has an empty span and stays.
     return Encoded(ids[:first] + ids[first + excess :], trimmed=excess)
+
+
+def _over(tokens: int, max_length: int) -> TextTooLong:
+    return TextTooLong(f"{tokens:,} tokens, and the model takes {max_length:,}")
 
 
 def _around(prompt: Prompt, completion: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:

@@ -79,6 +79,12 @@ class RewardModelParameters(Parameters):
         description="A text over the model's limit is rejected, or its prompt is trimmed from "
         "the left, which `details.trimmed_prompt_tokens` tells. Default: as in training.",
     )
+    whole_texts: bool = Field(
+        False,
+        description="A sample without a prompt is a whole text, prompt and chat template in it, "
+        "and is read as it stands. `details.guards_left_out` names the guards that need a prompt. "
+        "Otherwise such a sample is an error.",
+    )
     guards: dict[GuardName, Action] = Field(
         {},
         description="What each guard does to a degenerate text: `off`, `flag` (only say so), "
@@ -132,7 +138,12 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
 
     def ingredients(self) -> Iterable[Any]:
         yield from super().ingredients()
-        yield [self._named.name, self._bound.digest if self._bound else None]
+        digest = self._bound.digest if self._bound else None
+        yield [self._named.name, digest, self._named.settings.dtype]
+
+    def check(self, sample: Sample) -> None:
+        if sample.prompt is not None or not self.parameters.whole_texts:
+            super().check(sample)
 
     def serving(self) -> ServedModel:
         """The version that this scorer, once it has one, stays with.
@@ -207,6 +218,7 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
             "spread": pstdev(heads),
             "flags": flags,
             "guarded": served.guards is not None,
+            "guards_left_out": list(prepared.guards_left_out),
             "trimmed_prompt_tokens": prepared.trimmed,
         }
         score = self._guarded(raw, flags, reference, details)

@@ -17,12 +17,24 @@ from typing import TYPE_CHECKING
 
 from judges.reward_model.embedding import embedding_ids, mean_embeddings, padded
 from judges.reward_model.engine import Engine, Text, Values
-from judges.reward_model.guards import Guards, Measures, plain
-from judges.reward_model.render import Encoded, Prompt, TextTooLong, Truncation, encode
+from judges.reward_model.guards import GuardName, Guards, Measures, plain
+from judges.reward_model.render import (
+    Encoded,
+    Prompt,
+    TextTooLong,
+    Truncation,
+    encode,
+    encode_whole,
+    without_controls,
+)
 from verifiers.base import InvalidReference, Sample
 
 if TYPE_CHECKING:
     from judges.reward_model.model import Reference, RewardModel
+
+
+NEED_A_PROMPT: tuple[GuardName, ...] = ("echo", "injection", "relevance")
+"""Guards that compare with the prompt, or look for forged turns: a whole text has true ones."""
 
 
 @dataclass(slots=True)
@@ -39,6 +51,7 @@ class Prepared:
     completion: Text | None = None
     trimmed: int = 0
     note: str = ""
+    guards_left_out: tuple[GuardName, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +79,10 @@ class ServedModel:
     async def prepare(
         self, samples: Sequence[Sample], truncation: Truncation | None, *, relevance: bool
     ) -> list[Prepared | InvalidReference]:
-        """Renders, tokenizes and measures samples, off the event loop."""
+        """Renders, tokenizes and measures samples, off the event loop.
+
+        A sample without a prompt is a whole text, read as it stands.
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self.preparer, self._prepare_all, samples, truncation, relevance
@@ -106,8 +122,17 @@ class ServedModel:
     def _prepare_all(
         self, samples: Sequence[Sample], truncation: Truncation | None, relevance: bool
     ) -> list[Prepared | InvalidReference]:
-        truncation = truncation or self.model.card.truncation
-        pairs = [(sample.prompt, sample.text) for sample in samples]
+        pairs = [(sample.prompt, sample.text) for sample in samples if sample.prompt is not None]
+        whole = [sample.text for sample in samples if sample.prompt is None]
+        of_pairs = iter(
+            self._prepare_pairs(pairs, truncation or self.model.card.truncation, relevance)
+        )
+        of_whole = iter(self._prepare_whole(whole))
+        return [next(of_whole if sample.prompt is None else of_pairs) for sample in samples]
+
+    def _prepare_pairs(
+        self, pairs: Sequence[tuple[Prompt, str]], truncation: Truncation, relevance: bool
+    ) -> list[Prepared | InvalidReference]:
         prepared = [
             self._too_long(pair[0], tokens, truncation)
             if isinstance(tokens, TextTooLong)
@@ -118,9 +143,30 @@ class ServedModel:
             self._tokenize_for_relevance(pairs, prepared)
         return prepared
 
-    def _prepare(self, pair: tuple[Prompt, str], tokens: Encoded) -> Prepared | InvalidReference:
+    def _prepare(self, pair: tuple[Prompt, str], tokens: Encoded) -> Prepared:
         measures = self.guards.measure(*pair) if self.guards else Measures()
         return Prepared(self._text("reward", tokens.ids), measures, trimmed=tokens.trimmed)
+
+    def _prepare_whole(self, texts: Sequence[str]) -> list[Prepared | InvalidReference]:
+        """Where the completion begins in a whole text is unknown, so none can be at fault for
+        its length."""
+        encoded = encode_whole(texts, self.model.tokenizer, self.model.card.max_length)
+        return [
+            InvalidReference(f"a whole text of {tokens}")
+            if isinstance(tokens, TextTooLong)
+            else self._prepare_one_whole(text, tokens)
+            for text, tokens in zip(texts, encoded, strict=True)
+        ]
+
+    def _prepare_one_whole(self, text: str, tokens: Encoded) -> Prepared:
+        if not tokens.ids:
+            return Prepared(None, note="no tokens")
+        if self.guards is None:
+            return Prepared(self._text("reward", tokens.ids))
+        measured = self.guards.measure(None, without_controls(text, self.model.tokenizer))
+        measures = {name: x for name, x in measured.items() if name not in NEED_A_PROMPT}
+        left_out = tuple(name for name in NEED_A_PROMPT if name in self.guards.thresholds)
+        return Prepared(self._text("reward", tokens.ids), measures, guards_left_out=left_out)
 
     def _too_long(
         self, prompt: Prompt, fault: TextTooLong, truncation: Truncation

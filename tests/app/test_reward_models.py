@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,60 @@ def test_a_named_model_scores(service: TestClient) -> None:
     assert 0 < red["reward"] < 1
     assert red["reward"] != blue["reward"]
     assert red["scorer"]["name"] == "reward_model"
+
+
+WHOLE = f"{PROMPT}\n\nred"
+"""The pair as the model reads it: what a client sends that puts texts together itself."""
+
+FROM_CLIENTS: dict[str, tuple[dict[str, Any], Callable[[Any], float]]] = {
+    "/classify": ({"input": WHOLE}, lambda reply: reply["data"][0]["probs"][0]),
+    "/v1/classify": ({"input": [WHOLE]}, lambda reply: reply["data"][0]["probs"][0]),
+    "/pooling": ({"input": WHOLE}, lambda reply: reply["data"][0]["data"][0]),
+    "/v1/embeddings": ({"input": WHOLE}, lambda reply: reply["data"][0]["embedding"][0]),
+    "/compat/sglang/v1/classify": ({"input": WHOLE}, lambda reply: reply["data"][0]["probs"][0]),
+    "/predict": ({"inputs": WHOLE}, lambda reply: reply[0]["score"]),
+    "/compat/tei/predict": ({"inputs": [[WHOLE]]}, lambda reply: reply[0][0]["score"]),
+}
+
+
+@pytest.mark.parametrize("path", FROM_CLIENTS)
+def test_a_whole_text_from_a_client_of_another_server_scores_as_its_pair(
+    service: TestClient, path: str
+) -> None:
+    body, reward_in = FROM_CLIENTS[path]
+    [pair] = post(service, "red")
+    reply = service.post(path, json=body)
+    assert reply.status_code == 200, reply.text
+    assert reward_in(reply.json()) == pytest.approx(pair["reward"])
+
+
+@pytest.mark.parametrize(
+    "preset", ["reward_model", {"type": "reward_model", "reward": "percentile"}]
+)
+def test_a_preset_of_a_reward_model_takes_whole_texts(folder: Path, preset: Any) -> None:
+    models = {"taste": {"path": str(folder)}}
+    with in_process(reward_models=models, presets={"mine": preset}) as client:
+        body = {"model": "mine", "input": WHOLE}
+        assert 0 < client.post("/classify", json=body).json()["data"][0]["probs"][0] < 1
+        raw = client.post("/classify", json={**body, "use_activation": False}).json()
+        [pair] = post(client, "red", reward="raw")
+        assert raw["data"][0]["probs"][0] == pytest.approx(pair["reward"])
+
+
+def test_a_chat_of_one_answer_is_no_whole_text(service: TestClient) -> None:
+    """Its template is still to be put around it, and what it spells are no control tokens."""
+    chat = [{"role": "assistant", "content": "red"}]
+    reply = service.post("/classify", json={"messages": chat}).json()
+    sample = {"prompt": [], "completion": "red"}
+    body = {"scorer": "reward_model", "samples": [sample]}
+    [score] = service.post("/v1/score", json=body).json()["scores"]
+    assert reply["data"][0]["probs"][0] == pytest.approx(score["reward"])
+
+
+def test_a_whole_text_over_the_limit_fails_its_request(service: TestClient) -> None:
+    reply = service.post("/classify", json={"input": "red " * 40})
+    assert reply.status_code == 400
+    assert "42 tokens, and the model takes 32" in reply.json()["error"]["message"]
 
 
 def test_the_models_are_described(service: TestClient) -> None:

@@ -114,7 +114,7 @@ def forward(url: str, change: Callable[[list[dict[str, Any]]], Any] | None = Non
             httpx.post, url + request.path, content=request.body, headers=headers, trust_env=False
         )
         document = reply.json()
-        if change is not None and reply.status_code == 200:
+        if change is not None and "scores" in document:
             document["scores"] = change(document["scores"])
         await send(writer, reply.status_code, json.dumps(document).encode())
 
@@ -123,7 +123,7 @@ def forward(url: str, change: Callable[[list[dict[str, Any]]], Any] | None = Non
 
 def is_training(request: Received) -> bool:
     """Whether it asks for rewards of a training step, not for a measurement."""
-    return "group" in request.document["samples"][0]
+    return "group" in request.document.get("samples", [{}])[0]
 
 
 class Gate:

@@ -47,7 +47,8 @@ class Received:
 
 
 class ScriptedServer:
-    """Answers each `POST /v1/score` with the next act of its script, then honestly.
+    """Answers each `POST /v1/score`, and each report to a monitor, with the next act of its
+    script, then honestly.
 
     Args:
         script: acts in the order of requests, or a function from request to act.
@@ -132,7 +133,7 @@ class ScriptedServer:
         self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         act = honest
-        if request.path == "/v1/score":
+        if request.path == "/v1/score" or request.path.startswith("/v1/monitors/"):
             self.received.append(request)
             act = self.choose(request)
             self.begun.set()

@@ -90,7 +90,7 @@ UNUSABLE: dict[str, Act] = {
 @pytest.mark.parametrize("act", UNUSABLE.values(), ids=UNUSABLE)
 def test_a_reply_that_is_no_verdict_is_a_failure_and_is_not_paid_for_twice(act: Act) -> None:
     failure, requests = ask(act)
-    assert type(failure) is Unusable
+    assert isinstance(failure, Unusable)
     assert failure.code == "judge_failed"
     assert failure.retryable is False
     assert requests == 1

@@ -131,7 +131,7 @@ def pairs(*listed: tuple[Any, Any]) -> list[dict[str, Any]]:
 def test_any_other_answer_is_a_failure(dialect: str, answers: Any) -> None:
     ask = asking("2 > 1", options=OPTIONS)
     failure, received = decided(ask, dialect, {"answers": answers, "usage": USAGE})
-    assert type(failure) is Unusable
+    assert isinstance(failure, Unusable)
     assert len(received) == 1
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judges.reward_model import engine
 from judges.reward_model.engine import Engine, Text, ValueCache, Values, Waiting, by_length
 from verifiers.errors import ModelUnavailable
 
@@ -138,6 +141,36 @@ def test_one_bad_text_fails_alone() -> None:
         True,
     ]
     assert "finite" in str(found[4])
+
+
+class ShortOfMemory:
+    """Has room for two texts at a time, if what it held for those before is free again."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.held: weakref.ref[Any] = weakref.ref(self)
+
+    def __call__(self, texts: Sequence[Text]) -> list[Values]:
+        self.sizes.append(len(texts))
+        if len(texts) > 2:
+            activations = Recorder()
+            self.held = weakref.ref(activations)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        assert self.held() is None, "the failed pass still holds its memory"
+        return [(0.0,) for _ in texts]
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine.logger, "disabled", True)  # pytest keeps the errors it is told of
+    forward = ShortOfMemory()
+
+    async def body(engine: Engine) -> Any:
+        return await asyncio.gather(*(engine.run(text(5, f"{n}"), forward) for n in range(8)))
+
+    assert len(with_engine(body)) == 8
+    assert sorted(forward.sizes) == [2, 2, 2, 2, 4, 4, 8]
 
 
 def test_what_failed_is_tried_again_when_asked_again() -> None:

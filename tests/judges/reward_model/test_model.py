@@ -100,6 +100,13 @@ def two_labels(folder: Path) -> None:
     edit_config(folder, id2label={"0": "a", "1": "b"}, num_labels=2)
 
 
+def edit_tokenizer(folder: Path, words: dict[str, int]) -> None:
+    file = folder / "tokenizer.json"
+    document = json.loads(file.read_text())
+    document["model"]["vocab"] |= words
+    file.write_text(json.dumps(document))
+
+
 def no_tokenizer(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
@@ -148,6 +155,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / CARD).write_text('{"format": 2, "max_length": 32}'),
         "assay.json is not valid",
     ),
+    "tokens without an embedding": (
+        lambda f: edit_tokenizer(f, {"zebra": 1000}),
+        "tokens up to 1000 and the model embeds 22",
+    ),
     "limit over the model's": (
         lambda f: (f / CARD).write_text('{"max_length": 4096}'),
         "lower its max_length",
@@ -163,6 +174,17 @@ def test_a_broken_folder_is_refused_with_a_sentence_that_says_what_to_do(
     with pytest.raises(ModelRefused) as refused:
         load(folder)
     assert advice in str(refused.value)
+
+
+def test_positions_that_a_model_only_seems_to_have_are_refused(tmp_path: Path) -> None:
+    """RoBERTa's table has a row of padding that no token may use, and nothing says so."""
+    tiny.saved_model(tmp_path, tiny.encoder_with_deep_head())
+    (tmp_path / CARD).unlink()
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings.pop("model_max_length")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelRefused, match=r"fails on a text of 66 tokens .* lower max_length"):
+        load(tmp_path)
 
 
 def test_damaged_heads_are_not_left_half_installed(folder: Path, tmp_path: Path) -> None:
@@ -181,3 +203,64 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_read(
     shutil.move(folder / "model.safetensors", folder / "other.safetensors")
     with pytest.raises(ModelRefused, match="use a smaller model"):
         load(folder)
+
+
+# --- devices and precision --------------------------------------------------------------
+
+
+def moved(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Loading onto a device ends with this error."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("transformers.PreTrainedModel.to", refuse)
+
+
+def test_a_device_that_runs_out_of_memory_refuses_with_advice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(ModelRefused, match=r"no room .* load in bfloat16"):
+        load(folder)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_with_a_sentence(folder: Path) -> None:
+    with pytest.raises(ModelRefused, match=r'there is no cuda:1 here.* set device = "cpu"'):
+        load(folder, device="cuda:1")
+
+
+def test_a_precision_that_overflows_is_refused(folder: Path) -> None:
+    """Nine in sixteen dimensions times eight thousand: finite in single precision alone."""
+    edit_weights(folder, lambda w: w["classifier.weight"].fill_(6e4))
+    (folder / HEADS).unlink()
+    edit_weights(folder, lambda w: w["bert.pooler.dense.bias"].fill_(9.0))
+    assert load(folder).network.dtype == torch.float32
+    with pytest.raises(ModelRefused, match=r"not finite as torch.float16; load in bfloat16"):
+        load(folder, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_lower_precision_scores_about_the_same(folder: Path, dtype: torch.dtype) -> None:
+    ids = torch.tensor([[1, 5, 6, 7, 2]])
+    with torch.inference_mode():
+        exact, about = (
+            load(folder, dtype=each).rewards(ids, torch.ones_like(ids))
+            for each in (torch.float32, dtype)
+        )
+    assert about.dtype == torch.float32
+    assert about.tolist() == [pytest.approx(exact[0].tolist(), abs=0.1)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_scores_as_a_cpu_does(folder: Path) -> None:
+    ids = torch.tensor([[1, 5, 6, 7, 2]])
+    with torch.inference_mode():
+        here, there = (
+            load(folder, device=device)
+            .rewards(ids.to(device), torch.ones_like(ids, device=device))
+            .cpu()
+            for device in ("cpu", "cuda")
+        )
+    assert there.tolist() == [pytest.approx(here[0].tolist(), abs=1e-4)]
