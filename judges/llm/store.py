@@ -71,7 +71,10 @@ class Store:
         while self._waiting:
             taken, self._waiting = self._waiting, []
             jobs = [job for job, _ in taken]
-            outcomes = await loop.run_in_executor(self._thread, self._outcomes, jobs)
+            try:
+                outcomes = await loop.run_in_executor(self._thread, self._outcomes, jobs)
+            except Exception as failure:
+                outcomes = [(None, failure)] * len(jobs)
             for (_, done), (result, error) in zip(taken, outcomes, strict=True):
                 if done.cancelled():
                     continue
@@ -82,14 +85,11 @@ class Store:
         self._worker = None
 
     def _outcomes(self, jobs: list[Job]) -> list[Outcome]:
-        try:
-            if self._connection is None:
-                self._connection = opened(self._path)
-            self._connection.execute("BEGIN IMMEDIATE")
-            with self._connection:  # commits, or rolls back
-                return [outcome(self._connection, job) for job in jobs]
-        except Exception as error:
-            return [(None, error)] * len(jobs)
+        if self._connection is None:
+            self._connection = opened(self._path)
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # commits, or rolls back
+            return [outcome(self._connection, job) for job in jobs]
 
     async def close(self) -> None:
         if self._worker is not None:

@@ -71,6 +71,8 @@ def test_a_job_is_done_though_whoever_wanted_it_has_left_or_the_file_is_closed(
         jobs[0].cancel()
         await store.close()
         assert await jobs[1] == 1
+        with pytest.raises(RuntimeError):
+            await store.run(tokens)
 
     asyncio.run(main())
     assert tokens(opened(tmp_path / "judges.db")) == [0, 1]
