@@ -23,7 +23,9 @@ from verifiers.math_equivalence.expression import (
     Number,
     Quantity,
     Relation,
+    Symbol,
     Words,
+    free_symbols,
 )  # fmt: skip
 from verifiers.math_equivalence.lexer import Token, UnreadableError, is_product_of_letters, tokenize
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
@@ -42,6 +44,7 @@ HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
+INEQUALITIES: Final = frozenset(("<", ">", "<=", ">=", "!="))
 DENIALS: Final = frozenset(
     "not never no wrong incorrect false except but reference expected truth gold target".split()
 )
@@ -110,7 +113,9 @@ def without_parentheses(tokens: list[Token]) -> list[Token]:
         return tokens
     for index, token in enumerate(tokens[1:-2], start=1):
         if token.value == "(" and (
-            opens_condition(tokens[index + 1]) or tokens[index + 2].value == "in"
+            opens_condition(tokens[index + 1])
+            or tokens[index + 2].value == "in"
+            or tokens[index + 2].value in INEQUALITIES
         ):
             inner = tokens[index + 1 : -1]
             if any(other.value in ("(", ")") for other in inner):
@@ -143,16 +148,33 @@ def trailing_comma(tokens: list[Token]) -> list[Token]:
 def membership_condition(node: Node) -> Node:
     """`x = kπ, k ∈ Z`: the last member declares what k is."""
     if isinstance(node, Listing) and len(node.items) > 1:
-        last = node.items[-1]
-        if (
-            isinstance(last, Relation)
-            and last.signs == ("in",)
-            and isinstance(last.operands[1], NamedSet)
+        *rest, last = node.items
+        if isinstance(last, Relation) and (
+            declares(last) or (len(rest) == 1 and bounds_parameter(last, rest[0]))
         ):
-            rest = node.items[:-1]
-            statement = rest[0] if len(rest) == 1 else Listing(rest, node.joint)
+            statement = rest[0] if len(rest) == 1 else Listing(tuple(rest), node.joint)
             return Conditional(statement, last)
     return node
+
+
+def declares(relation: Relation) -> bool:
+    return relation.signs == ("in",) and isinstance(relation.operands[1], NamedSet)
+
+
+def bounds_parameter(relation: Relation, statement: Node) -> bool:
+    """`k ≥ 0` after `2^k`; after another inequality, it is one more of them."""
+    symbols = free_symbols(relation)
+    if (
+        not set(relation.signs) <= INEQUALITIES
+        or len(symbols) != 1
+        or isinstance(statement, Symbol)
+    ):
+        return False
+    if isinstance(statement, Relation) and set(statement.signs) != {"="}:
+        return False
+    return symbols < free_symbols(statement) or (
+        symbols == free_symbols(statement) and not isinstance(statement, Relation)
+    )
 
 
 def with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
@@ -218,10 +240,19 @@ def item(tokens: list[Token]) -> Node:
     tokens = multiplied(tokens)
     start = unit_start(tokens)
     unit = "" if start is None else unit_text(tokens[start:])
-    if start is None or (read_unit(unit) is None and unit not in MARKS):
+    if (
+        start is None
+        or (read_unit(unit) is None and unit not in MARKS)
+        or is_article(tokens, start)
+    ):
         return parse(tokens)
     value = parse(tokens[:start])
     return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def is_article(tokens: list[Token], start: int) -> bool:
+    """`a parabola` is no number of parabolas."""
+    return start == 1 and tokens[0].value in ("a", "A")
 
 
 def multiplied(tokens: list[Token]) -> list[Token]:
@@ -324,6 +355,7 @@ def unit_text(tokens: list[Token]) -> str:
         " ".join(token.value.strip() for token in tokens)
         .replace(" ^ ", "^")
         .replace("- ", "-")
+        .replace("mu ", "u")
         .strip()
     )
 

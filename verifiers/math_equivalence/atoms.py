@@ -25,6 +25,7 @@ from verifiers.math_equivalence.expression import (
     Symbol,
     free_symbols,
     negated,
+    rebuilt,
 )  # fmt: skip
 from verifiers.math_equivalence.lexer import (
     Token,
@@ -339,6 +340,8 @@ class Atoms(Cursor):
             body, variable = self.integrand()
         else:
             body = self.term()
+            if variable == "i":
+                body = with_index_i(body)
         return BigOperator(kind, body, variable, lower, upper)  # type: ignore[arg-type]
 
     def bound_variable(self) -> tuple[str, Node]:
@@ -366,6 +369,11 @@ class Atoms(Cursor):
         split = without_differential(self.sum()) or self.fail()
         self.integrals -= 1
         return split
+
+
+def with_index_i(node: Node) -> Node:
+    """The i that a sum runs over is no imaginary unit."""
+    return Symbol("i") if node == Constant("i") else rebuilt(node, with_index_i)
 
 
 def is_differential(token: Token) -> bool:

@@ -82,7 +82,11 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     if verdict.equal:
         return verdict
     label = reference.operands[0]
-    return arbitrary_constants(label, value, answer, policy, again) or verdict
+    return (
+        arbitrary_constants(label, value, answer, policy, again)
+        or general_solution(value, answer, policy, again)
+        or verdict
+    )
 
 
 def exact_part(reference: Relation) -> Node:

@@ -7,6 +7,7 @@ from typing import Final
 
 from verifiers.math_equivalence.expression import (
     Applied,
+    BigOperator,
     Call,
     Group,
     Listing,
@@ -15,6 +16,7 @@ from verifiers.math_equivalence.expression import (
     Quotient,
     Ratio,
     Relation,
+    SetOperation,
     Symbol,
     Words,
     free_symbols,
@@ -83,7 +85,8 @@ def labelled_value(node: Relation) -> Node | None:
         named = all(is_label(name) or labels_a_function(name, last) for name in first.items)
         return last if named and node.signs == ("=",) else None
     if node.signs == ("in",):
-        return last if is_label(first) else None
+        names = first.items if isinstance(first, Group) else (first,)
+        return last if all(map(is_label, names)) else None
     if is_label(first) or labels_a_function(first, last):
         return last
     if is_label(last) and len(node.operands) == 2:
@@ -97,6 +100,10 @@ def labels_a_function(left: Node, right: Node) -> bool:
         return not free_symbols(left) & free_symbols(right)
     if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
         return True
+    if isinstance(left, SetOperation):  # A ∩ B = …
+        return all(isinstance(part, Symbol) for part in left.parts)
+    if isinstance(left, BigOperator):  # the limit of f(x)
+        return isinstance(left.body, Applied)
     if isinstance(left, Ratio):
         return all(labels_a_function(term, right) or is_label(term) for term in left.terms)
     if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):

@@ -21,6 +21,7 @@ from verifiers.math_equivalence.expression import (
     free_symbols,
 )
 from verifiers.math_equivalence.prose import WRAPPED_TEXT
+from verifiers.math_equivalence.sentences import plainly
 from verifiers.math_equivalence.words import text_form
 
 SMALL: Final = (
@@ -36,10 +37,12 @@ NUMBERS: Final = {
         for number, ten in enumerate(TENS, start=2)
         for unit, one in enumerate(SMALL[1:10], start=1)
     },
-    "hundred": 100, "one hundred": 100, "thousand": 1000, "one thousand": 1000,
 }  # fmt: skip
+SCALES: Final = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+MAX_NUMBER_WORDS: Final = 60
+"""Characters of a number in words."""
 NOTHING: Final = re.compile(
-    r"none|nothing|无解|null set|empty set"
+    r"none(?: exists?)?|nothing|无解|null set|empty set"
     r"|(?:there (?:are|is|exists?) |it has |has |the equation has |the system has )?no "
     r"(?:(?:such|real|integer|integral|positive|valid|other|possible|rational|natural) )*"
     r"(?:solutions?|roots?|values?|integers?|numbers?|functions?|pairs?|triples?|triplets?|"
@@ -72,6 +75,9 @@ COMPARED: Final = {
     "bigger than": ">", "larger than": ">", "more than": ">", "less than": "<",
     "smaller than": "<", "at least": ">=", "at most": "<=", "not less than": ">=",
 }  # fmt: skip
+BETWEEN: Final = re.compile(
+    r"between (?P<low>\S+) and (?P<high>[^\s,]+),? ?\(?(?P<kind>inclusive|exclusive)\)?"
+)
 MULTIPLES: Final = re.compile(
     r"(?:(?:positive|natural) )?(?:integers?|numbers?)?(?: ?\b[a-z])?"
     r"(?: ?(?:that|which) (?:are|is)| is| are)?(?P<denied> not)? ?"
@@ -83,9 +89,9 @@ PARITIES: Final = re.compile(r"(even|odd) (?:integers?|numbers?)")
 def phrase(text: str) -> Node | None:
     """The mathematical object that a phrase means."""
     form = text_form(text, fold=True)
-    if form in NUMBERS:
-        return Number(NUMBERS[form])
-    if form == "infinitely many":
+    if number := number_in_words(form):
+        return number
+    if plainly(form) == "infinitely many":
         return Constant("infinity")
     if NOTHING.fullmatch(form):
         return NamedSet("empty")
@@ -104,6 +110,16 @@ def without_leading_words(text: str) -> str:
     while start < len(words) and words[start].lower() in LEADING:
         start += 1
     return " ".join(words[start:])
+
+
+def number_in_words(form: str) -> Node | None:
+    """`forty two` and `three hundred thousand`, without their "and"s."""
+    if form in NUMBERS:
+        return Number(NUMBERS[form])
+    head, _, last = form.rpartition(" ")
+    if last in SCALES and len(form) < MAX_NUMBER_WORDS and (size := number_in_words(head)):
+        return Number(size.value * SCALES[last]) if isinstance(size, Number) else None
+    return None
 
 
 def residue(remainder: int, modulus: int) -> Node:
@@ -137,6 +153,10 @@ def restricted(base: NamedSet, rest: str) -> Node | None:
     if found := EXCEPT.match(tail):
         excluded = members(tail[found.end() :])
         return None if excluded is None else SetOperation("difference", (base, excluded))
+    if found := BETWEEN.fullmatch(tail):
+        low, high = read_answer(found["low"]), read_answer(found["high"])
+        sign = "<=" if found["kind"] == "inclusive" else "<"
+        return on(base, Relation((low, Symbol(variable or "x"), high), (sign, sign)))
     for words, sign in COMPARED.items():
         if tail.startswith(words):
             bound = read_answer(tail[len(words) :])
@@ -156,10 +176,8 @@ def members(text: str) -> Node | None:
 
 
 def on(base: NamedSet, condition: Node) -> Node | None:
-    """What satisfies `condition`; over the reals, that goes without saying."""
+    """What satisfies `condition`, and of what kind it is."""
     if not isinstance(condition, Relation | Listing) or len(free_symbols(condition)) != 1:
         return None
-    if base.name == "R":
-        return condition
     (variable,) = free_symbols(condition)
     return Conditional(condition, Relation((Symbol(variable), base), ("in",)))

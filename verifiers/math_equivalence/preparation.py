@@ -6,6 +6,7 @@ expressions made families, and stock phrases the sets that they name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Final
@@ -42,6 +43,7 @@ from verifiers.math_equivalence.phrases import phrase
 
 ELLIPSIS_NODE: Final = Symbol(ELLIPSIS)
 TRANSPOSITIONS: Final = (Symbol("T"), Symbol("top"))
+ROOT: Final = re.compile("[xzt]_[0-9]")
 MAX_SIGNS: Final = 4
 """Signs ± in one member: sixteen readings."""
 
@@ -90,22 +92,42 @@ def distributed(node: Node) -> Node:
     """t(1, 2) as (t, 2t), and (1, 0) + t(1, 2) as (1 + t, 2t). `P(1, 2)` names a point."""
     if isinstance(node, Sum):
         terms = [distributed(term) for term in node.terms]
-        vectors = [term for term in terms if isinstance(term, Group)]
-        shapes = {(vector.opening, vector.closing, len(vector.items)) for vector in vectors}
-        if len(vectors) == len(terms) and len(shapes) == 1:
-            columns = zip(*(vector.items for vector in vectors), strict=True)
-            return Group(vectors[0].opening, tuple(map(Sum, columns)), vectors[0].closing)
+        first = terms[0]
+        if not isinstance(first, Group | Matrix) or len({frame(term) for term in terms}) > 1:
+            return node
+        columns = zip(*map(entries, terms), strict=True)
+        return with_entries(first, [Sum(column) for column in columns])
     if not isinstance(node, Product):
         return node
-    *scale, group = node.factors
-    if not isinstance(group, Group) or group.opening not in "(<":
+    *scale, vector = node.factors
+    if not isinstance(vector, Group | Matrix):
         return node
     named = any(isinstance(factor, Symbol) and factor.name[0].isupper() for factor in scale)
-    if named or any(isinstance(factor, STRUCTURES) for factor in scale):
+    interval = isinstance(vector, Group) and vector.opening not in "(<"
+    if named or interval or any(isinstance(factor, STRUCTURES) for factor in scale):
         return node
-    return Group(
-        group.opening, tuple(Product((*scale, item)) for item in group.items), group.closing
-    )
+    return with_entries(vector, [Product((*scale, entry)) for entry in entries(vector)])
+
+
+def frame(node: Node) -> tuple[object, ...] | None:
+    """What two tuples or matrices must have in common to be added."""
+    if isinstance(node, Group):
+        return node.opening, node.closing, len(node.items)
+    return (len(node.rows), len(node.rows[0])) if isinstance(node, Matrix) else None
+
+
+def entries(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Group):
+        return node.items
+    return tuple(e for row in node.rows for e in row) if isinstance(node, Matrix) else ()
+
+
+def with_entries(node: Group | Matrix, values: list[Node]) -> Node:
+    if isinstance(node, Group):
+        return Group(node.opening, tuple(values), node.closing)
+    width = len(node.rows[0])
+    starts = range(0, len(values), width)
+    return Matrix(tuple(tuple(values[start : start + width]) for start in starts))
 
 
 def transposed(node: Power) -> Node:
@@ -206,8 +228,25 @@ def flat_list(node: Listing) -> Node:
     if isinstance(first, Relation) and first.signs == ("!=",):  # x ≠ 1, 2
         name = first.operands[0]
         items = [i if isinstance(i, Relation) else Relation((name, i), ("!=",)) for i in items]
+    items = roots(items)
     joint = "," if node.joint == "and" and give_values(items) else node.joint
     return items[0] if len(items) == 1 else Listing(tuple(items), joint)
+
+
+def roots(items: list[Node]) -> list[Node]:
+    """`x_1 = 2, x_2 = 3` without the numbers, which put roots in no order."""
+    labels = [item.operands[0] for item in items if isinstance(item, Relation)]
+    if len(labels) < len(items) or not all(is_root(label) for label in labels):
+        return items
+    return [
+        Relation((Symbol(item.operands[0].name[0]), *item.operands[1:]), item.signs)  # type: ignore[attr-defined]
+        for item in items
+        if isinstance(item, Relation)
+    ]
+
+
+def is_root(label: Node) -> bool:
+    return isinstance(label, Symbol) and ROOT.fullmatch(label.name) is not None
 
 
 def give_values(items: list[Node]) -> bool:

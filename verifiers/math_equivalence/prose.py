@@ -27,6 +27,22 @@ DOUBTED: Final = re.compile(
 """Beside a value: it is somebody else's, or supposed, denied, or one of several."""
 
 
+INTRODUCTION: Final = re.compile(
+    r"(?:(?:for )?(?:all|any|every|exactly)|if and only if|iff|"
+    r"the (?:points?|lines?|interval|set|numbers?|integers?|ordered pairs?|pairs?|circle|curve|"
+    r"equation|plane|vector))\s+(?=[\w(\\\[{])",
+    re.IGNORECASE,
+)
+"""Words before mathematics that add nothing to it."""
+
+
+def without_introduction(text: str) -> str | None:
+    """`(1, 2)` of "the point (1, 2)"."""
+    plain = " ".join(WRAPPED_TEXT.sub(r" \1 ", text).split())
+    found = INTRODUCTION.match(plain)
+    return plain[found.end() :] if found else None
+
+
 def value_in_prose(text: str) -> str | None:
     """`2` of "The minimum is 2, attained at x = 1"; None where no value is stated.
 

@@ -18,12 +18,18 @@ SUBJECT: Final = re.compile(
     r"(?:(?:is|are|must be) )?"
 )
 """Of "the series converges" and "there are infinitely many"."""
+CONDITION: Final = re.compile(r"^(?:(?:if and )?only if|iff|exactly when|precisely when|when) ")
+DIGITS: Final = {
+    word: str(number)
+    for number, word in enumerate("one two three four five six seven eight nine ten".split(), 1)
+}
 WINS: Final = re.compile(
     r"(?:has|have) (?:a |the )?winning strategy"
     r"|(?:always |will |will always |can always |can )?wins?\b"
 )
 LEADING: Final = frozenset(
-    "the a an any all every each only always on at in by it is it's its this that there are".split()
+    "the a an any all every each only always on at in by it is it's its this that there are "
+    "strictly monotonically for when iff".split()
 )
 VERBS: Final = frozenset(
     "wins win won will has have can is are was gets receives should must does always could would "
@@ -61,7 +67,8 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     left, right = text_form(reference, fold=fold), text_form(answer, fold=fold)
     if not left or not right:
         return False
-    if left == right or shortened(left) == shortened(right):
+    left, right = plainly(left), plainly(right)
+    if left == right:
         return True
     described = numbers_described(left), numbers_described(right)
     if None not in described:
@@ -70,9 +77,10 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     return gives_opinion(short, long) or says_only(long, short)
 
 
-def shortened(text: str) -> str:
-    """`converges` of "the series converges"."""
-    text = WINS.sub("wins", text)
+def plainly(text: str) -> str:
+    """`converges` of "the series converges", `n is odd` of "if and only if n is odd"."""
+    text = WINS.sub("wins", CONDITION.sub("", text))
+    text = " ".join(DIGITS.get(word, word) for word in text.split())
     found = SUBJECT.match(text)
     rest = text[found.end() :] if found else text
     return SYNONYMS.get(rest, rest)

@@ -80,6 +80,8 @@ def compare_prepared(reference: Node, answer: Node, policy: MathParameters) -> V
     if reference == answer:
         return equal("structure")
     reference, answer = alike(reference, answer), alike(answer, reference)
+    if reference == answer:
+        return equal("structure")
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
     if isinstance(reference, Letters) and isinstance(answer, Letters):

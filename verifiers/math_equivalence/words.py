@@ -46,7 +46,7 @@ SYNONYMS: Final = {
     "infinite number": "infinitely many", "convergent": "converges", "is convergent": "converges",
     "divergent": "diverges", "is divergent": "diverges", "true": "yes", "correct": "yes",
     "false": "no", "incorrect": "no", "正确": "yes", "对": "yes", "错误": "no", "错": "no",
-    "是": "yes", "否": "no",
+    "not possible": "no", "impossible": "no", "possible": "yes", "是": "yes", "否": "no",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def choice(text: str) -> tuple[str, str | None] | None:
     letter = match["bracketed"] or match["bare"]
     if match["rest"] is None:
         return letter.upper(), None
-    if (match["bare"] and not match["mark"]) or choices(text) or CHOICE.fullmatch(match["rest"]):
+    if (match["bare"] and not match["mark"]) or choices(text) or choice(match["rest"]):
         return None
     return letter.upper(), match["rest"]
 
