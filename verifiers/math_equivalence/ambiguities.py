@@ -45,8 +45,8 @@ def alike(node: Node, other: Node) -> Node:
         return beside_point(node, point, other)
     if isinstance(other, Group | Matrix) and isinstance(node, Sum | Product):
         return as_vector(node)
-    if isinstance(other, Group) and isinstance(node, Relation):
-        return with_equal_members(node, other)
+    if isinstance(node, Relation) and (due := group_of(other)):
+        return with_equal_members(node, due)
     if is_piecewise(node) and (is_scalar(other) or is_piecewise(other)):
         return piecewise(node)
     return node
@@ -79,6 +79,13 @@ def beside_point(node: Node, point: tuple[Symbol, Group], other: Node) -> Node:
     if name.name == "C" and len(group.items) == 2 and is_scalar(other):
         return Call("binomial", group.items)
     return node
+
+
+def group_of(node: Node) -> Group | None:
+    """The tuple that `node` is or gives: (1, 2), (x, y) = (1, 2)."""
+    if isinstance(node, Relation) and isinstance(node.operands[0], Group):
+        node = node.operands[-1]
+    return node if isinstance(node, Group) else None
 
 
 def with_equal_members(node: Relation, other: Group) -> Node:

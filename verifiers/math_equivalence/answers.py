@@ -341,7 +341,8 @@ def begins_unit(token: Token, before: Token) -> bool:
         return before.kind in ("num", "op", "const", "cmd", "sym") and (
             token.spaced or not token.value.isascii() or read_known(token.value)
         )
-    return token.kind in ("sym", "func") and token.spaced and before.kind == "num"
+    after_value = before.kind == "num" or before.value == "}"
+    return token.kind in ("sym", "func") and token.spaced and after_value
 
 
 def read_known(word: str) -> bool:

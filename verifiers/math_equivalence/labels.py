@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
+    STRUCTURES,
     Applied,
     BigOperator,
     Call,
     Group,
     Listing,
+    Matrix,
     Node,
     Product,
     Quotient,
@@ -22,7 +24,7 @@ from verifiers.math_equivalence.expression import (
     free_symbols,
 )
 
-MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min".split())
+MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min dim rank ord".split())
 COORDINATES: Final = frozenset("xyz")
 EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 
@@ -100,6 +102,8 @@ def labels_a_function(left: Node, right: Node) -> bool:
         return not free_symbols(left) & free_symbols(right)
     if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
         return True
+    if isinstance(right, Matrix):
+        return not isinstance(left, STRUCTURES)
     if isinstance(left, SetOperation):  # A ∩ B = …
         return all(isinstance(part, Symbol) for part in left.parts)
     if isinstance(left, BigOperator):  # the limit of f(x)

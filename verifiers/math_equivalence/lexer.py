@@ -14,7 +14,7 @@ from verifiers.math_equivalence.limits import MAX_DEPTH, MAX_TOKENS, TooLargeErr
 FUNCTIONS: Final = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech "
     "csch arcsinh arccosh arctanh asin acos atan asinh acosh atanh log ln lg exp sqrt cbrt abs "
-    "cis max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
+    "cis dim rank ord max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
 )
 CONSTANTS: Final = {"pi": "pi", "Pi": "pi", "infty": "infinity", "infinity": "infinity",
                     "inf": "infinity", "Infinity": "infinity", "oo": "infinity"}  # fmt: skip

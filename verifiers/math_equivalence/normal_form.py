@@ -89,7 +89,7 @@ RESPELLED: Final = {
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
     "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
-    "newline": "\\\\", "partial": "d ", "surd": "\\sqrt ",
+    "newline": "\\\\", "partial": "d ", "textdollar": "\\$", "surd": "\\sqrt ",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "

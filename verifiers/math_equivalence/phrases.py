@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import permutations
 from typing import Final
 
 from verifiers.math_equivalence.answers import read_answer
 from verifiers.math_equivalence.expression import (
     Conditional,
     Constant,
+    Group,
     Listing,
     NamedSet,
     Node,
@@ -20,6 +22,7 @@ from verifiers.math_equivalence.expression import (
     Words,
     free_symbols,
 )
+from verifiers.math_equivalence.limits import MAX_ITEMS
 from verifiers.math_equivalence.prose import WRAPPED_TEXT
 from verifiers.math_equivalence.sentences import plainly
 from verifiers.math_equivalence.words import text_form
@@ -83,7 +86,20 @@ MULTIPLES: Final = re.compile(
     r"(?: ?(?:that|which) (?:are|is)| is| are)?(?P<denied> not)? ?"
     r"(?:divisible by|(?:a )?multiples? of) (?P<modulus>[0-9]{1,3})"
 )
-PARITIES: Final = re.compile(r"(even|odd) (?:integers?|numbers?)")
+PARITIES: Final = re.compile(
+    r"(?:[kmn] (?:is )?)(?P<stated>even|odd)|(?P<adjective>even|odd) (?:integers?|numbers?|[kmn])"
+)
+PERMUTED: Final = re.compile(
+    r"(?:all )?(?P<cyclic_first>cyclic )?permutations of (?P<after>.+)"
+    r"|(?P<before>[^A-Za-z]+?),? (?:(?:and|with|along with|together with|up to)"
+    r"(?: (?:all|its|their|the|all its|all their|any))? (?P<cyclic>cyclic )?permutations?|"
+    r"in (?:some|any) order)(?: thereof)?"
+)
+MAX_PERMUTED: Final = 5
+"""Members of a tuple: 120 permutations."""
+EXCLUDING: Final = re.compile(
+    r"(?P<name>[a-z]) (?:except(?: for)?|other than) (?P<members>[0-9, and]+)"
+)
 
 
 def phrase(text: str) -> Node | None:
@@ -95,12 +111,12 @@ def phrase(text: str) -> Node | None:
         return Constant("infinity")
     if NOTHING.fullmatch(form):
         return NamedSet("empty")
-    form = without_leading_words(form)
+    form = without_leading_words(plainly(form))
     if found := PARITIES.fullmatch(form):
-        return residue(int(found[1] == "odd"), 2)
+        return residue(int("odd" in (found["stated"], found["adjective"])), 2)
     if found := MULTIPLES.fullmatch(form):
         return multiples(int(found["modulus"]), bool(found["denied"]))
-    return description(text)
+    return permuted(text) or description(text)
 
 
 def without_leading_words(text: str) -> str:
@@ -133,17 +149,53 @@ def multiples(modulus: int, denied: bool) -> Node | None:
     return Listing(tuple(residue(remainder, modulus) for remainder in range(1, modulus)), "or")
 
 
+def permuted(text: str) -> Node | None:
+    """`(1, 2, 3) and its permutations`, written out."""
+    plain = " ".join(WRAPPED_TEXT.sub(r" \1 ", text).replace("$", "").split())
+    found = PERMUTED.fullmatch(plain)
+    if found is None:
+        return None
+    node = read_answer(found["after"] or found["before"])
+    groups = node.items if isinstance(node, Listing) else (node,)
+    if not all(isinstance(g, Group) and len(g.items) <= MAX_PERMUTED for g in groups):
+        return None
+    arranged = rotations if found["cyclic"] or found["cyclic_first"] else permutations
+    points = [
+        Group(group.opening, tuple(items), group.closing)
+        for group in groups
+        if isinstance(group, Group)
+        for items in arranged(group.items)
+    ]
+    return SetOf(tuple(dict.fromkeys(points))) if len(points) <= MAX_ITEMS else None
+
+
+def rotations(items: tuple[Node, ...]) -> list[tuple[Node, ...]]:
+    return [items[start:] + items[:start] for start in range(len(items))]
+
+
 def description(text: str) -> Node | None:
     """`all real numbers x such that x > 2` and its like."""
     plain = " ".join(WRAPPED_TEXT.sub(r" \1 ", text).replace("$", "").split())
-    match = DESCRIPTION.fullmatch(without_leading_words(plain[:1].lower() + plain[1:]))
+    plain = without_leading_words(plain[:1].lower() + plain[1:])
+    match = DESCRIPTION.fullmatch(plain)
     if match is None:
-        return None
+        return excluding(plain)
     base = NamedSet(SETS[match["kind"].replace("non-", "non")])
     rest = match["rest"].strip(" ,.")
     if not rest or (len(rest) == 1 and rest.isalpha()):
         return base
     return restricted(base, rest)
+
+
+def excluding(plain: str) -> Node | None:
+    """`n except 2 and 3` as n ≠ 2, n ≠ 3."""
+    found = EXCLUDING.fullmatch(plain)
+    excluded = members(found["members"]) if found else None
+    if found is None or not isinstance(excluded, SetOf):
+        return None
+    name = Symbol(found["name"])
+    relations = tuple(Relation((name, item), ("!=",)) for item in excluded.items)
+    return relations[0] if len(relations) == 1 else Listing(relations, "and")
 
 
 def restricted(base: NamedSet, rest: str) -> Node | None:

@@ -108,10 +108,12 @@ def gives_opinion(short: list[str], long: list[str]) -> bool:
 def says_only(long: list[str], short: list[str]) -> bool:
     """Whether `short` is the subject, the complement or the adjective of a plain sentence."""
     long, short = without_leading(long), without_leading(short)
-    if not short or len(short) > MAX_SHORT_WORDS or UNCLEAR & set(long):
+    if len(long) <= len(short):
+        return long == short != []
+    if not 0 < len(short) <= MAX_SHORT_WORDS or UNCLEAR & set(long):
         return False
-    if len(long) <= len(short) or any(word.isdecimal() for word in short):
-        return long == short
+    if any(word.isdecimal() for word in short):
+        return False
     if long[: len(short)] == short:
         rest = long[len(short) :]
         return rest[0] in VERBS or rest[0] in KINDS

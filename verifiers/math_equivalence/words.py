@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 MARKUP: Final = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathbb|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
 )
 PUNCTUATION: Final = re.compile(r"[\s.,;:!?'()\[\]-]+")
 TIGHT: Final = re.compile(r"\s*([\^_=<>+/])\s*")
@@ -53,7 +53,7 @@ SYNONYMS: Final = {
 def text_form(text: str, *, fold: bool) -> str:
     """Text without markup, punctuation, articles and, where `fold`, case."""
     text = TIGHT.sub(r"\1", MARKUP.sub(" ", text))
-    text = PUNCTUATION.sub(" ", text).strip()
+    text = PUNCTUATION.sub(" ", text).strip().removesuffix("条件")
     lowered = text.lower()
     article = ARTICLE.match(lowered)
     if article:
