@@ -380,7 +380,10 @@ def real_part(value: Value) -> Value:
 
 
 def different_at(point: Mapping[str, Value], left: Value, right: Value) -> Verdict:
-    at = {symbol: str(float(value)) for symbol, value in point.items()}
+    at = {
+        symbol: str(float(value)) if is_real(value) else shown(value)
+        for symbol, value in point.items()
+    }
     return different("identity", at=at, reference=shown(left), answer=shown(right))
 
 

@@ -51,6 +51,8 @@ UNCLEAR: Final = frozenset(
 """Words after which a shorter answer may say something else."""
 MAX_SHORT_WORDS: Final = 4
 OPINIONS: Final = frozenset(("yes", "no"))
+RESERVED: Final = frozenset("or maybe perhaps but if unless when except only until".split())
+"""Words of "yes, if n is even", which is no plain yes."""
 RANKS: Final = {"1st": "first", "2nd": "second", "3rd": "third"}
 SAME_WORDS: Final = {
     "integer": "integer", "natural": "natural", "whole": "natural", "number": "", "prime": "prime",
@@ -102,7 +104,7 @@ def gives_opinion(short: list[str], long: list[str]) -> bool:
     if len(short) > 1 or short[0] not in OPINIONS or short[0] != long[0]:
         return False
     (other,) = OPINIONS - {short[0]}
-    return other not in long[1:] and not {"or", "maybe", "but"} & set(long)
+    return other not in long[1:] and not RESERVED & set(long)
 
 
 def says_only(long: list[str], short: list[str]) -> bool:
