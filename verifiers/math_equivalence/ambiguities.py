@@ -20,6 +20,7 @@ from verifiers.math_equivalence.expression import (
     Product,
     Relation,
     SetBuilder,
+    SetOperation,
     Sum,
     Symbol,
     Words,
@@ -37,6 +38,8 @@ def alike(node: Node, other: Node) -> Node:
     """`node`, read as what it is beside `other`."""
     if node == NATURAL_NUMBERS and other in (NamedSet("Z+"), NamedSet("Z>=0")):
         return other
+    if node == Symbol("R") and isinstance(other, Group | SetOperation):
+        return NamedSet("R")
     if isinstance(node, Symbol) and isinstance(other, NamedSet) and node.name == other.name:
         return other
     if isinstance(node, SetBuilder) and isinstance(other, Relation):

@@ -52,6 +52,8 @@ MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
                       "million": "1000000", "billion": "1000000000",
                       "trillion": "1000000000000", "百": "100", "千": "1000",
                       "万": "10000", "亿": "100000000"}  # fmt: skip
+MAX_NAME: Final = 8
+"""Tokens of a label such as `f(x, y)`."""
 MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
@@ -98,6 +100,9 @@ def with_set_braces(tokens: list[Token]) -> list[Token]:
 
 def conditional(tokens: list[Token]) -> Node:
     """A list, and the condition that it holds under."""
+    parts = statements(tokens)
+    if len(parts) > 1:
+        return Listing(tuple(map(conditional, parts)), "or")
     tokens = without_parentheses(tokens)
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if depth == 0 and index and opens_condition(token):
@@ -105,6 +110,22 @@ def conditional(tokens: list[Token]) -> Node:
             keyword = token.value.split()[0].strip(",")
             return Conditional(statement, condition_of(tokens[index:]), keyword)
     return membership_condition(listing(tokens))
+
+
+def statements(tokens: list[Token]) -> list[list[Token]]:
+    """`f(x) = x for all x` and `f(x) = 0 for all x`: each has a condition of its own."""
+    label = [token.value for token in tokens[: MAX_NAME + 1]]
+    size = label.index("=") + 1 if "=" in label else 0
+    if size < 2 or not any(opens_condition(token) for token in tokens):
+        return [tokens]
+    parts: list[list[Token]] = [[]]
+    for index, (token, depth) in enumerate(with_depth(tokens)):
+        following = [token.value for token in tokens[index + 1 : index + 1 + size]]
+        if depth == 0 and separator_of(token) and following == label[:size]:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [trailing_comma(part) for part in parts]
 
 
 def without_parentheses(tokens: list[Token]) -> list[Token]:
@@ -311,11 +332,21 @@ def unit_start(tokens: list[Token]) -> int | None:
     start = None
     for index in range(len(tokens) - 1, 0, -1):
         token = tokens[index]
-        if not may_be_in_unit(token):
+        if not may_be_in_unit(token) or (token.kind == "sym" and has_variables(tokens[:index])):
             break
         if begins_unit(token, tokens[index - 1]):
             start = index
     return start
+
+
+def has_variables(tokens: list[Token]) -> bool:
+    """Letters after which another is a variable, too; a label before "=" is none of them."""
+    values = [token.value for token in tokens]
+    start = values.index("=") + 1 if "=" in values else 0
+    return any(
+        token.kind == "sym" and token.value not in SINGLE_LETTERS | {"mu"}
+        for token in tokens[start:]
+    )
 
 
 def may_be_in_unit(token: Token) -> bool:

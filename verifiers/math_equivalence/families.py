@@ -215,6 +215,8 @@ def compare_families(
     Args:
         least: the first value of the parameter on either side, where it is bounded below.
     """
+    if excludes(reference) != excludes(answer):
+        return None
     with numerics:
         mine, theirs = progressions(reference), progressions(answer)
         if mine is None or theirs is None:
@@ -222,6 +224,11 @@ def compare_families(
         if covered(mine, theirs, least) and covered(theirs, mine, least[::-1]):
             return equal("family")
         return different("family", "different")
+
+
+def excludes(node: Node) -> bool:
+    """`x ≠ kπ` is everything but a family."""
+    return isinstance(node, Relation) and "!=" in node.signs
 
 
 def progressions(node: Node) -> list[Progression] | None:

@@ -71,7 +71,8 @@ ENGLISH: Final = frozenset(
     "no on is it of at by do go he me my so up us we am an as be not all any are but can few "
     "one two ten six odd even yes true none zero both only each tie win loss lose red blue the "
     "has had was per day days week hour hours sum mean mode area each pair than that then more "
-    "dne less most fold half four five nine last next same side unit left over also past".split()
+    "dne less most fold half four five nine last next same side unit left over also past line "
+    "cone cube kite ball".split()
 )
 UNIT_VECTORS: Final = {"i": "unit i", "j": "unit j", "k": "unit k", "imath": "unit i",
                        "jmath": "unit j"}  # fmt: skip

@@ -172,7 +172,9 @@ def as_family(node: Node) -> Node:
     if isinstance(node.condition, Listing) and len(node.condition.items) == 2:
         given, declared = node.condition.items
         if isinstance(given, Relation) and given.operands[0] == node.element:
-            return Conditional(given.operands[1], declared) if given.signs == ("=",) else node
+            excluded = given.signs == ("!=",)
+            statement = given if excluded else given.operands[1]
+            return Conditional(statement, declared) if excluded or given.signs == ("=",) else node
     if isinstance(node.element, Symbol | Relation | Group):
         return node
     return Conditional(node.element, node.condition)

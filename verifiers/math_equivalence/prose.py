@@ -15,7 +15,8 @@ STATES: Final = re.compile(
 )
 REMARK: Final = re.compile(
     r",?\s*\(?\b(?:attained|achieved|reached|obtained|occurring|occurs|because|since|"
-    r"with equality|where equality|as follows)\b.*\Z",
+    r"with equality|where equality|as follows|"
+    r"\$?[A-Za-z]\$? (?:is )?(?:an? |any |some )?(?:arbitrary |real )?constants?)\b.*\Z",
     re.DOTALL,
 )
 DOUBTED: Final = re.compile(

@@ -62,6 +62,10 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         TooLargeError: beyond a limit.
         NeedsAlgebraError: an integral, limit or derivative decides.
     """
+    if isinstance(reference, Words) and isinstance(answer, Words):
+        verdict = compare_words(reference, answer, policy)
+        if verdict.equal:
+            return verdict
     if several_signs(reference) or several_signs(answer):
         verdict = compare_prepared(
             prepared(reference, independent=True), prepared(answer, independent=True), policy
