@@ -314,7 +314,7 @@ def label_length(tokens: list[Token]) -> int:
     for index, token in enumerate(tokens[: MAX_LABEL_WORDS + 1]):
         if token.kind == "op" and token.value in ("=", ":"):
             return index if index + 1 < len(tokens) and is_prose(tokens[0]) else 0
-        if token.kind not in ("text", "word"):
+        if token.kind not in ("text", "word", "func"):
             return 0
     return 0
 
@@ -411,4 +411,4 @@ def is_prose(token: Token) -> bool:
     """A label such as "Area" or "Amy", not a product such as `xy` or `AB`."""
     word = token.value
     named = len(word) > 2 and word[0].isupper() and word[1:].islower()
-    return token.kind == "text" or named or not is_product_of_letters(word)
+    return token.kind in ("text", "func") or named or not is_product_of_letters(word)

@@ -423,11 +423,11 @@ def solves(labelled: Relation, equation: Node) -> bool:
     label, value = labelled.operands[0], labelled.operands[-1]
     if not isinstance(label, Symbol) or label.name in free_symbols(value):
         return False
-    at = [renamed(equation, label.name, Sum((value, Number(step)))) for step in (0, 1, 2)]
+    at = [renamed(equation, label.name, Sum((value, Number(step)))) for step in (0, 1, -5)]
     return (
         compare_scalars(Number(0), at[0]).equal
         and not compare_scalars(Number(0), at[1]).equal
-        and compare_scalars(Product((Number(2), at[1])), at[2]).equal
+        and compare_scalars(Product((Number(-5), at[1])), at[2]).equal
         and has_no_zeros(at[1], value)
     )
 

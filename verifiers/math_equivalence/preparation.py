@@ -37,7 +37,7 @@ from verifiers.math_equivalence.expression import (
     walk,
 )
 from verifiers.math_equivalence.integer_sets import integers_of
-from verifiers.math_equivalence.labels import names_each
+from verifiers.math_equivalence.labels import in_order_of_names, names_each
 from verifiers.math_equivalence.limits import MAX_ITEMS
 from verifiers.math_equivalence.phrases import phrase
 
@@ -57,7 +57,7 @@ def prepared(node: Node, *, independent: bool = False) -> Node:
     if isinstance(node, Words):
         return phrase(node.text) or node
     if contains(node, PlusMinus):
-        node = without_signs(node, independent)
+        node = without_signs(as_one_point(node), independent)
     if isinstance(node, Sum | Product):
         node = components(distributed(node), free_symbols(node))
     if isinstance(node, Power):
@@ -195,6 +195,16 @@ def without_signs(node: Node, independent: bool) -> Node:
         return SetOf(tuple(items)) if isinstance(node, SetOf) else Listing(tuple(items), node.joint)
     excludes = isinstance(node, Relation) and "!=" in node.signs
     return Listing(tuple(readings(node, independent)), "and" if excludes else "or")
+
+
+def as_one_point(node: Node) -> Node:
+    """`x = 2 ± 1, y = 2 ∓ 1` as the tuple (2 ± 1, 2 ∓ 1), whose signs flip together."""
+    if not isinstance(node, Listing) or len(node.items) < 2 or not names_each(node.items):
+        return node
+    if sum(contains(item, PlusMinus) for item in node.items) < 2:
+        return node
+    named = in_order_of_names(node.items)
+    return Group("(", tuple(item.operands[-1] for item in named), ")")  # type: ignore[attr-defined]
 
 
 def readings(node: Node, independent: bool) -> list[Node]:

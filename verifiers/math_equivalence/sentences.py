@@ -57,7 +57,9 @@ UNCLEAR: Final = frozenset(
 """Words after which a shorter answer may say something else."""
 MAX_SHORT_WORDS: Final = 4
 OPINIONS: Final = frozenset(("yes", "no"))
-RESERVED: Final = frozenset("or maybe perhaps but if unless when except only until".split())
+RESERVED: Final = frozenset(
+    "or maybe perhaps but if unless when except only until one 1 idea more less".split()
+)
 """Words of "yes, if n is even", which is no plain yes."""
 RANKS: Final = {"1st": "first", "2nd": "second", "3rd": "third"}
 SAME_WORDS: Final = {

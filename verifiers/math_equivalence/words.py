@@ -17,6 +17,7 @@ CHOICE: Final = re.compile(
     r"(?P<mark>\s*[.:)])?(?:\s*(?P<rest>\S.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+FURTHER_CHOICE: Final = re.compile(r"(?:and|or|,)\s*\([A-J]\)")
 CHOICES: Final = re.compile(
     r"\(?[A-J]\)?(?:(?:\s*[,;&/]\s*|\s*(?:and|or)\s*|\s*)\(?[A-J]\)?)+|[①-⑩](?:[\s,;]*[①-⑩])+"
 )
@@ -71,6 +72,8 @@ def choice(text: str) -> tuple[str, str | None] | None:
     if match["rest"] is None:
         return letter.upper(), None
     if (match["bare"] and not match["mark"]) or choices(text) or choice(match["rest"]):
+        return None
+    if FURTHER_CHOICE.search(match["rest"]):
         return None
     return letter.upper(), match["rest"]
 
