@@ -6,7 +6,6 @@ expressions made families, and stock phrases the sets that they name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Final
@@ -43,7 +42,6 @@ from verifiers.math_equivalence.phrases import phrase
 
 ELLIPSIS_NODE: Final = Symbol(ELLIPSIS)
 TRANSPOSITIONS: Final = (Symbol("T"), Symbol("top"))
-ROOT: Final = re.compile("[xzt]_[0-9]")
 MAX_SIGNS: Final = 4
 """Signs ± in one member: sixteen readings."""
 
@@ -240,25 +238,8 @@ def flat_list(node: Listing) -> Node:
     if isinstance(first, Relation) and first.signs == ("!=",):  # x ≠ 1, 2
         name = first.operands[0]
         items = [i if isinstance(i, Relation) else Relation((name, i), ("!=",)) for i in items]
-    items = roots(items)
     joint = "," if node.joint == "and" and give_values(items) else node.joint
     return items[0] if len(items) == 1 else Listing(tuple(items), joint)
-
-
-def roots(items: list[Node]) -> list[Node]:
-    """`x_1 = 2, x_2 = 3` without the numbers, which put roots in no order."""
-    labels = [item.operands[0] for item in items if isinstance(item, Relation)]
-    if len(labels) < len(items) or not all(is_root(label) for label in labels):
-        return items
-    return [
-        Relation((Symbol(item.operands[0].name[0]), *item.operands[1:]), item.signs)  # type: ignore[attr-defined]
-        for item in items
-        if isinstance(item, Relation)
-    ]
-
-
-def is_root(label: Node) -> bool:
-    return isinstance(label, Symbol) and ROOT.fullmatch(label.name) is not None
 
 
 def give_values(items: list[Node]) -> bool:
