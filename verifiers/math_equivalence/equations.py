@@ -261,6 +261,8 @@ def compare_equations(
         return verdict
     if len(reference.operands) == len(answer.operands) == 2:
         return up_to_scale(reference, answer)
+    if set(reference.operands) == set(answer.operands):
+        return equal("relation")
     value = labelled_value(reference)
     if value is not None:
         return unlabelled(value, answer, policy, again)
@@ -382,6 +384,8 @@ def up_to_scale(reference: Relation, answer: Relation) -> Verdict:
     if mine is None or theirs is None:
         return different("equation", "type")
     symbols = free_symbols(mine)
+    if "C" in symbols and len(other := free_symbols(theirs) - symbols) == 1 and other <= ARBITRARY:
+        theirs = renamed(theirs, next(iter(other)), Symbol("C"))
     if not symbols or symbols != free_symbols(theirs):
         return different("equation", "variables")
     if "C" in symbols:

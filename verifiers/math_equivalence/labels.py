@@ -86,6 +86,9 @@ def labelled_value(node: Relation) -> Node | None:
     if isinstance(first, Group) and isinstance(last, Group):
         named = all(is_label(name) or labels_a_function(name, last) for name in first.items)
         return last if named and node.signs == ("=",) else None
+    if isinstance(first, Matrix) and isinstance(last, Matrix):
+        named = all(is_label(name) for row in first.rows for name in row)
+        return last if named and node.signs == ("=",) else None
     if node.signs == ("in",):
         names = first.items if isinstance(first, Group) else (first,)
         return last if all(map(is_label, names)) else None

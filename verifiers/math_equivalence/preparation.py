@@ -169,13 +169,28 @@ def as_family(node: Node) -> Node:
         return node
     if isinstance(node.condition, Listing) and len(node.condition.items) == 2:
         given, declared = node.condition.items
-        if isinstance(given, Relation) and given.operands[0] == node.element:
-            excluded = given.signs == ("!=",)
-            statement = given if excluded else given.operands[1]
-            return Conditional(statement, declared) if excluded or given.signs == ("=",) else node
-    if isinstance(node.element, Symbol | Relation | Group):
+        if is_membership(declared) and gives_value(given, node.element):
+            assert isinstance(given, Relation)
+            return Conditional(given if "!=" in given.signs else given.operands[1], declared)
+    if isinstance(node.element, Symbol | Relation):
+        return node
+    if isinstance(node.element, Group) and not is_membership(node.condition):
         return node
     return Conditional(node.element, node.condition)
+
+
+def gives_value(node: Node, element: Node) -> bool:
+    """`x = …` or `x ≠ …`."""
+    return (
+        isinstance(node, Relation)
+        and node.operands[0] == element
+        and node.signs in (("=",), ("!=",))
+    )
+
+
+def is_membership(node: Node) -> bool:
+    """`k ∈ Z`."""
+    return isinstance(node, Relation) and node.signs == ("in",)
 
 
 def several_signs(node: Node) -> bool:
