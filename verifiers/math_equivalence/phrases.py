@@ -144,8 +144,10 @@ def residue(remainder: int, modulus: int) -> Node:
 
 def multiples(modulus: int, denied: bool) -> Node | None:
     """The residue classes of the multiples, or of all the others."""
+    if modulus < 2:
+        return None
     if not denied:
-        return residue(0, modulus) if modulus else None
+        return residue(0, modulus)
     return Listing(tuple(residue(remainder, modulus) for remainder in range(1, modulus)), "or")
 
 
@@ -180,8 +182,10 @@ def description(text: str) -> Node | None:
     match = DESCRIPTION.fullmatch(plain)
     if match is None:
         return excluding(plain)
-    base = NamedSet(SETS[match["kind"].replace("non-", "non")])
-    rest = match["rest"].strip(" ,.")
+    name = SETS.get(match["kind"].replace("non-", "non"))
+    if name is None:
+        return None
+    base, rest = NamedSet(name), match["rest"].strip(" ,.")
     if not rest or (len(rest) == 1 and rest.isalpha()):
         return base
     return restricted(base, rest)

@@ -77,7 +77,7 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     left, right = text_form(reference, fold=fold), text_form(answer, fold=fold)
     if not left or not right:
         return False
-    left, right = plainly(left), plainly(right)
+    left, right = plainly(left) or left, plainly(right) or right
     if singular_words(left) == singular_words(right):
         return True
     described = numbers_described(left), numbers_described(right)
@@ -118,7 +118,7 @@ def numbers_described(text: str) -> frozenset[str] | None:
 
 def gives_opinion(short: list[str], long: list[str]) -> bool:
     """`Yes` for "Yes, it is possible."; "Yes or no" is neither."""
-    if len(short) > 1 or short[0] not in OPINIONS or short[0] != long[0]:
+    if len(short) != 1 or short[0] not in OPINIONS or short[0] != long[0]:
         return False
     (other,) = OPINIONS - {short[0]}
     return other not in long[1:] and not RESERVED & set(long)
@@ -127,11 +127,11 @@ def gives_opinion(short: list[str], long: list[str]) -> bool:
 def says_only(long: list[str], short: list[str]) -> bool:
     """Whether `short` is the subject, the complement or the adjective of a plain sentence."""
     long, short = without_leading(long), without_leading(short)
-    if len(long) <= len(short):
+    if not short or len(long) <= len(short):
         return long == short != []
     if long[:-1] == short and long[-1] in KINDS:
         return True
-    if not 0 < len(short) <= MAX_SHORT_WORDS or UNCLEAR & set(long):
+    if len(short) > MAX_SHORT_WORDS or UNCLEAR & set(long):
         return False
     if any(word.isdecimal() for word in short):
         return False

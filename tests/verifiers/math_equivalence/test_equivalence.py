@@ -138,7 +138,9 @@ def test_a_tuple_and_its_permutations_are_the_list_of_them(members: list[int]) -
 WORDS = st.sampled_from(
     "Alice Bob wins loses the is not odd even a function converges or and if n always never yes no "
     "first second player 2 7 x+1 all real numbers except integers such that permutations of "
-    "impossible between infinitely many $x$ , . \\text{ } (1,2)".split()
+    "impossible between infinitely many positive non-negative rational complex natural when "
+    "multiples divisible by 0 1 999 cyclic inclusive at least greater than million twenty "
+    "power $x$ , . \\text{ } (1,2)".split()
 )
 SENTENCES = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
 NAMES = st.sampled_from(["Alice", "odd", "first player", "isosceles triangle", "converges"])
