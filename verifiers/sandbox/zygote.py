@@ -73,7 +73,7 @@ def supervise(
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         submission.Submission(service, layers, site_packages, artefacts).serve()
         status = 0
-    except channel.Closed:
+    except (channel.Closed, ConnectionResetError):
         pass
     except BaseException:
         sys.excepthook(*sys.exc_info())
