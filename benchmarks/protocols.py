@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from benchmarks.results import Row, write
 SIZE = 64
 """Samples in a batch, or requests at a time."""
 
-SECONDS = 8.0
+SECONDS = 10.0
 """For one comparison, however many rounds that makes."""
 
 FEWEST_ROUNDS = 16
@@ -244,21 +245,23 @@ def fenced(program: str) -> str:
 def measured(url: str, each: Comparison) -> tuple[float, float]:
     """How many times as long the foreign route takes, and the native one's seconds.
 
-    The median of the ratios of neighbours in time: what slows the machine slows both.
+    The median of the ratios of neighbours in time, each of which comes first in turn: what
+    slows the machine slows both.
     """
     address = urlsplit(url)
     host, port = str(address.hostname), int(address.port or 80)
-    native, foreign = request(host, NATIVE, each.native), request(host, each.path, each.foreign)
+    bodies = [request(host, NATIVE, each.native), request(host, each.path, each.foreign)]
     ratios, seconds = [], []
     with connections(host, port, each.at_once) as sockets:
         ends = time.monotonic() + SECONDS
-        number = 0
-        while number < WARM_UP + FEWEST_ROUNDS or time.monotonic() < ends:
-            native_s, foreign_s = exchange(sockets, native), exchange(sockets, foreign)
+        for number in count():
+            if number >= WARM_UP + FEWEST_ROUNDS and time.monotonic() > ends:
+                break
+            order = (0, 1) if number % 2 else (1, 0)
+            took = {side: exchange(sockets, bodies[side]) for side in order}
             if number >= WARM_UP:
-                ratios.append(foreign_s / native_s)
-                seconds.append(native_s)
-            number += 1
+                ratios.append(took[1] / took[0])
+                seconds.append(took[0])
     return statistics.median(ratios), statistics.median(seconds)
 
 
@@ -272,9 +275,9 @@ def request(host: str, path: str, body: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def connections(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
+def connections(host: str, port: int, number: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(socket.create_connection((host, port))) for _ in range(count)]
+        yield [stack.enter_context(socket.create_connection((host, port))) for _ in range(number)]
 
 
 def exchange(sockets: Sequence[socket.socket], content: bytes) -> float:

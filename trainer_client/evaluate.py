@@ -23,7 +23,8 @@ EXAMPLES = 8
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Shares of completions with the outcome `correct` among those that were scored."""
+    """Shares of right completions among those that were found right or wrong; None where the
+    scorer is a judge that only rates."""
 
     problems: int
     greedy: float | None
@@ -41,6 +42,8 @@ class Measurement:
     def __str__(self) -> str:
         figures = (("greedy", self.greedy), ("sampled", self.sampled))
         words = [f"{name} {value:6.1%}" for name, value in figures if value is not None]
+        if self.sampled is None and self.reward is not None:
+            words.append(f"reward {self.reward:.3f}")
         words += [f"{self.unscored} unscored"] if self.unscored else []
         return "  ".join(words)
 
@@ -102,14 +105,14 @@ def attempt(
 
 
 def share_correct(scores: Sequence[Score]) -> float | None:
-    return mean([float(score.outcome == "correct") for score in scores if score.scored])
+    return mean([score.correct for score in scores])
 
 
 def any_correct(scores: Sequence[Score]) -> float | None:
     """Whether one of them is right; None where one that could tell was not scored."""
-    if any(score.outcome == "correct" for score in scores):
+    if any(score.correct for score in scores):
         return 1.0
-    return 0.0 if all(score.scored for score in scores) else None
+    return None if any(score.correct is None for score in scores) else 0.0
 
 
 def mean(values: Sequence[float | None]) -> float | None:

@@ -81,7 +81,7 @@ def describe(groups: Sequence[Group]) -> Row:
         "completions": len(rollouts),
         "reward": fmean(rewards) if rewards else None,
         "reward_std": pstdev(rewards) if rewards else None,
-        "exact": share([score.outcome == "correct" for score in scores if score.scored]),
+        "exact": share([score.correct for score in scores if score.correct is not None]),
         "unscored": errors.total(),
         "unscored_by_code": dict(errors),
         "groups_without_spread": share([not has_spread(group.rewards) for group in groups]),
@@ -97,8 +97,15 @@ def describe(groups: Sequence[Group]) -> Row:
 
 
 def divergence(rollouts: Sequence[Rollout]) -> float:
-    """KL(policy || reference) of a whole completion, in nats: k3 summed over its tokens."""
-    return sum(k3_of_rollouts(rollouts)) / len(rollouts)
+    """KL(policy || reference) of a whole completion, in nats: the mean log ratio (k1).
+
+    Unbiased as k3 is, and far from the start, where k3 has a heavy tail, much less noisy. Near
+    the start it may be negative by chance.
+    """
+    ratios = [
+        sum(rollout.completion.log_probs) - sum(rollout.reference_log_probs) for rollout in rollouts
+    ]
+    return fmean(ratios)
 
 
 def k3_of_rollouts(rollouts: Sequence[Rollout]) -> Iterator[float]:

@@ -162,7 +162,7 @@ def take_one_step(
     # 2. While the last scores are on their way: what would the policy have done at the start?
     look = gold_watch.looks_at(step)
     if settings.kl_beta or look or step % run.config.evaluation.every == 0:
-        read_with_reference(run, groups)
+        read_with_reference(run.reference, groups, settings)
         laps.lap("reference")
 
     # 3. The service's verdicts, and how each completion compares with its group.
@@ -251,11 +251,10 @@ def send(run: Run, groups: Sequence[Group], completions: Sequence[Completion]) -
 
 
 @torch.no_grad()
-def read_with_reference(run: Run, groups: Sequence[Group]) -> None:
+def read_with_reference(reference: Policy, groups: Sequence[Group], settings: GrpoConfig) -> None:
     """Fills in each token's log-probability under the policy at the start."""
-    settings = run.config.grpo
     for batch in micro_batches(groups, settings.micro_batch_tokens):
-        values = iter(log_probs(run.reference, batch, settings).tolist())
+        values = iter(log_probs(reference, batch, settings).tolist())
         for rollout in (rollout for group in batch for rollout in group.rollouts):
             count = len(rollout.completion.token_ids)
             rollout.reference_log_probs = list(islice(values, count))

@@ -29,9 +29,6 @@ from trainer_client.types import MonitorVerdict, Score
 if TYPE_CHECKING:
     from trainer_client.grpo import Run
 
-FARTHEST = 1e6
-"""What the service takes as a divergence, in nats."""
-
 Asked = tuple[list[int], Future[list[Score]]]
 """The group of each completion that gold was asked about, and its scores to come."""
 
@@ -146,7 +143,7 @@ def report_of(groups: Sequence[Group], gold: Sequence[float], step: int) -> dict
     lengths = [len(rollout.completion.token_ids) for rollout in rollouts]
     return {
         "step": step,
-        "kl": min(divergence(rollouts), FARTHEST),
+        "kl": divergence(rollouts),
         "proxy": [fmean(rewards)],
         "gold": list(gold),
         "length": fmean(lengths),

@@ -274,7 +274,8 @@ def code(text: Any) -> str:
 
 
 def verdict(example: Row) -> str:
-    return f"{code(example['completion'])} {'✓' if example['outcome'] == 'correct' else '✗'}"
+    mark = {"correct": " ✓", "judged": ""}.get(example["outcome"], " ✗")
+    return code(example["completion"]) + mark
 
 
 def where_the_time_went(folder: RunFolder, steps: Sequence[Row]) -> Iterator[str]:

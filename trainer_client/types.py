@@ -64,6 +64,11 @@ class Score:
         return self.reward is not None
 
     @property
+    def correct(self) -> bool | None:
+        """Whether it is right; None where nobody said so: unscored, or rated by a judge."""
+        return self.outcome == "correct" if self.scored and self.outcome != "judged" else None
+
+    @property
     def retryable(self) -> bool:
         """It could not be scored, and may be when it is sent again."""
         return self.error is not None and self.error.retryable

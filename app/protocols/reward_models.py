@@ -130,7 +130,8 @@ def named_model(gateway: Gateway, model: str | None, use_activation: bool | None
     if model is not None and model in registry.presets:
         spec = registry.presets[model]
     elif REWARD_MODEL in registry.types:
-        spec = {"type": REWARD_MODEL, **({} if model is None else {"model": model})}
+        named = {} if model in (None, REWARD_MODEL) else {"model": model}
+        spec = {"type": REWARD_MODEL, **named}
     elif model is None:
         spec = gateway.settings.protocols.default_preset
     if spec is None:

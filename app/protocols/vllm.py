@@ -194,8 +194,7 @@ def reranked(body: VllmRerankRequest, rewards: Sequence[float]) -> dict[str, Any
 
 
 def listed(gateway: Gateway) -> dict[str, Any]:
-    """The presets, and the scorer of reward models where there is one."""
-    names = sorted(gateway.registry.presets)
-    names += [REWARD_MODEL] if REWARD_MODEL in gateway.registry.types else []
+    """The presets and the reward models: what `model` may name."""
+    names = sorted({*gateway.registry.presets, *gateway.settings.reward_models})
     data = [{"id": name, "object": "model", "created": 0, "owned_by": "assay"} for name in names]
     return {"object": "list", "data": data}

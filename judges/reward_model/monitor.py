@@ -39,9 +39,13 @@ PATIENCE = 2
 
 MIN_OBSERVATIONS = 5
 
-NEIGHBOURHOOD = 0.4
+NEIGHBOURHOOD = 0.6
 """The parabola is laid through the observations whose distance d is within this share of that
-of the best one."""
+of the top. Fewer of them, and the noise of gold moves a flat top to and fro."""
+
+ROUNDS = 10
+"""The best observation is only the luckiest around the top, so the parabola is laid anew around
+its own top until that stays."""
 
 SMALLEST_ERROR = 1e-9
 
@@ -273,20 +277,19 @@ def chances_to_be_best(size: int, n: int) -> list[float]:
 
 
 def turnover(observations: Sequence[Observation]) -> float:
-    """The KL where gold is best: the top of a parabola around the best observation."""
-    best = max(observations, key=lambda each: each.gold)
-    around = [
-        point
-        for point in points(observations)
-        if abs(point[0] - best.distance) <= NEIGHBOURHOOD * best.distance
-    ]
-    if len({distance for distance, _, _ in around}) < 3:
-        return max(best.kl, 0.0)
-    _, slope, curve = least_squares(around, (one, identity, square))
-    if curve >= 0:
-        return max(best.kl, 0.0)
-    low, high = min(around)[0], max(around)[0]
-    return float(min(max(-slope / (2 * curve), low), high) ** 2)
+    """The KL where gold is best: the top of a parabola through the observations around it."""
+    found = points(observations)
+    top = max(observations, key=lambda each: each.gold).distance
+    for _ in range(ROUNDS):
+        around = [point for point in found if abs(point[0] - top) <= NEIGHBOURHOOD * top]
+        if len({distance for distance, _, _ in around}) < 3:
+            break
+        _, slope, curve = least_squares(around, (one, identity, square))
+        if curve >= 0:
+            break
+        low, high = min(around)[0], max(around)[0]
+        top = min(max(-slope / (2 * curve), low), high)
+    return float(top**2)
 
 
 def fitted(observations: Sequence[Observation], regime: Regime) -> Fit | None:

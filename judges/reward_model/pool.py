@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -190,7 +191,7 @@ class RewardModels:
             model = load(settings.path, device=settings.device, dtype=dtype)
             guards = Guards.from_card(model.card.guards)
         except (ModelRefused, GuardsRefused) as error:
-            sentence = str(error).replace(str(settings.path), f"the folder of {named.name!r}")
+            sentence = without_paths(str(error), settings.path, f"the folder of {named.name!r}")
             raise ReloadRefused(sentence) from None
         except Exception as error:
             logger.exception("reward model %s does not load", named.name)
@@ -215,6 +216,14 @@ class RewardModels:
                     except ReloadRefused as refusal:
                         logger.error("reward model %s: %s", name, refusal)
                 before[name] = now
+
+
+def without_paths(sentence: str, folder: Path, called: str) -> str:
+    """The sentence with the folder called something else than its place on this machine."""
+    for path in (str(folder.absolute()), str(folder)):
+        # Whole paths alone: a folder may be called m, and so may much else.
+        sentence = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", called, sentence)
+    return sentence
 
 
 def stamp(folder: Path) -> Stamp:

@@ -139,7 +139,7 @@ class ServedModel:
             else self._prepare(pair, tokens)
             for pair, tokens in zip(pairs, self._encode(pairs, truncation), strict=True)
         ]
-        if relevance and self.guards and self.guards.relevance:
+        if pairs and relevance and self.guards and self.guards.relevance:
             self._tokenize_for_relevance(pairs, prepared)
         return prepared
 

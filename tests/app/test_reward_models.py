@@ -237,6 +237,34 @@ def test_a_broken_folder_is_refused_and_the_running_model_stays(
     assert service.get("/readyz").status_code == 200
 
 
+@pytest.mark.parametrize("name", ["m", "./m", "absolute"])
+def test_a_refusal_names_no_path_and_garbles_no_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = model_folder(tmp_path / Path(name).name)
+    path = str(folder) if name == "absolute" else name
+    with in_process(reward_models={"taste": {"path": path}}) as client:
+        (folder / "config.json").write_text('{"num_labels": 1}')  # transformers names the folder
+        detail = client.post("/v1/reward-models/taste/reload").json()["detail"]
+        assert "Unrecognized model in the folder of 'taste'" in detail
+        assert str(tmp_path) not in detail
+        broken(folder, "no tokenizer")
+        detail = client.post("/v1/reward-models/taste/reload").json()["detail"]
+        assert "the folder of 'taste' holds no tokenizer; save the one that the model" in detail
+
+
+def test_the_models_of_other_servers_clients_are_those_of_the_settings(
+    service: TestClient,
+) -> None:
+    listed = [each["id"] for each in service.get("/v1/models").json()["data"]]
+    assert listed == ["taste"]
+    for model in (*listed, "reward_model", None):
+        reply = service.post("/classify", json={"model": model, "input": WHOLE})
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["model"] == (model or "reward_model")
+
+
 def test_a_model_that_never_loaded_is_an_error_until_it_does(folder: Path, tmp_path: Path) -> None:
     good = model_folder(tmp_path / "good")
     broken(folder, "no tokenizer")

@@ -41,6 +41,7 @@ EVERY_KEY: dict[str, Any] = {
         "warmup_steps": 1, "final_learning_rate": 0.5, "max_grad_norm": 2.0, "packed": False,
         "micro_batch_tokens": 100, "checkpoint_every": 4, "keep_checkpoints": 3,
     },
+    "monitor": {"gold": "math", "rollouts": 8, "every": 3, "stop": False},
     "evaluation": {"every": 2, "samples": 3, "max_new_tokens": 7},
 }  # fmt: skip
 """A value other than the default for every key there is."""

@@ -18,6 +18,7 @@ RIGHT, WRONG = (
     Score(id="0", reward=reward, outcome=outcome)
     for reward, outcome in ((1.0, "correct"), (0.0, "wrong"))
 )
+RATED = Score(id="0", reward=0.7, outcome="judged")
 
 PROBLEMS = [Problem(text, text[::-1]) for text in ("abc", "d", "Hello!")]
 CONFIG = Config.model_validate({"evaluation": {"samples": 3, "max_new_tokens": 4}})
@@ -34,6 +35,7 @@ POLICY = from_scratch(
         ([RIGHT, UNSCORED], 1.0, 1.0),
         ([WRONG, UNSCORED], 0.0, None),  # the unscored one might have been right
         ([UNSCORED], None, None),
+        ([RATED, RATED], None, None),  # a reward model says what is better, not what is right
     ],
 )
 def test_shares_are_of_what_was_scored(
@@ -64,6 +66,12 @@ def test_a_measurement_by_hand() -> None:
     assert [s["reference"] for s in asked[1]] == [p.reference for p in PROBLEMS for _ in range(3)]
     assert (result.greedy, result.pass_at_k, result.unscored) == (0.5, 0.5, 4)
     assert result.sampled == result.reward == pytest.approx(1 / 6)
+
+
+def test_a_judge_that_only_rates_is_told_by_its_reward() -> None:
+    result = measure(POLICY, PROBLEMS, lambda samples: [RATED] * len(samples), CONFIG)
+    assert (result.greedy, result.sampled, result.pass_at_k) == (None, None, None)
+    assert str(result) == "reward 0.700"
 
 
 def test_the_same_policy_is_asked_for_the_same_completions_every_time() -> None:

@@ -71,6 +71,19 @@ def test_guards_that_need_a_prompt_are_left_out_and_named(tmp_path: Path) -> Non
     assert "repetition" in loop.details["flags"]
 
 
+def test_the_relevance_of_a_whole_text_is_not_asked_for(tmp_path: Path) -> None:
+    """Beside pairs, and alone."""
+    guards = fit_guards(natural_texts(200), false_alarm_rate=0.05)
+    guards["relevance"] = {"product": [0.0] * 16, "difference": [0.0] * 16, "bias": 1.0}
+    thresholds: Any = guards["thresholds"]
+    guards["thresholds"] = thresholds | {"relevance": 0.0}
+    folder = folder_with(tmp_path, chat=False, guards=guards)
+    for samples in ([whole("red")], [whole("red"), sample("red")]):
+        alone = scores_of(folder, *samples)[0]
+        assert alone.outcome == "judged"
+        assert "relevance" in alone.details["guards_left_out"]
+
+
 def test_without_guards_none_is_left_out(tmp_path: Path) -> None:
     [score] = scores_of(model_folder(tmp_path), whole("red"))
     assert (score.details["guarded"], score.details["guards_left_out"]) == (False, [])
