@@ -119,7 +119,7 @@ def test_what_no_reply_was_begun_for_is_asked_again(act: Act, kind: type[CallFai
     reply, requests = ask(act, act, timeout_s=0.5)
     assert isinstance(reply, Reply)
     assert (reply.text, requests) == (spelled("q"), 3)
-    failure, requests = ask(*[act] * 3, max_attempts=3, timeout_s=0.3)
+    failure, requests = ask(*[act] * 3, max_attempts=3, timeout_s=0.5)
     assert type(failure) is kind
     assert failure.retryable is True
     assert requests == 3
