@@ -15,17 +15,19 @@ from typing import Annotated, Any, TextIO
 
 import orjson
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app import log
+from app import exact_json, log
 from app.metrics import Metrics
 from app.settings import SettingsError, load_settings
 from judges.reward_model.commands import app as reward_model
-from verifiers.base import Sample, Score, Scorer, ScorerSpec, SpecError, first_fault, run_here
+from verifiers.base import Sample, Score, Scorer, SpecError, first_fault, run_here
 from verifiers.registry import Registry
+from verifiers.sample import ScorerSpec
+from verifiers.score import to_json
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 judge = typer.Typer(no_args_is_help=True, help="What judges are worth.")
@@ -33,7 +35,6 @@ app.add_typer(reward_model, name="reward-model")
 app.add_typer(judge, name="judge")
 stderr = Console(stderr=True)
 
-SCORE = TypeAdapter(Score)
 
 BATCH = 512
 """Samples scored together by `assay score`: the steps of its progress bar."""
@@ -239,7 +240,7 @@ def read_samples(file: Path) -> Iterator[Sample]:
             if not line.strip():
                 continue
             try:
-                value = orjson.loads(line.removeprefix(codecs.BOM_UTF8))
+                value = exact_json.loads(line.removeprefix(codecs.BOM_UTF8))
                 sample = Sample.model_validate(value)
             except orjson.JSONDecodeError as error:
                 raise InputError(f"line {number}: not JSON: {error.msg}") from None
@@ -308,7 +309,7 @@ def choose(registry: Registry, sample: Sample, default: ScorerSpec | None) -> Sc
 
 def write(scores: list[Score], out: TextIO) -> None:
     for score in scores:
-        out.write(SCORE.dump_json(score).decode() + "\n")
+        out.write(to_json(score).decode() + "\n")
 
 
 def label(score: Score) -> tuple[str, str]:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 from pydantic import TypeAdapter
 
 from app.scheduler import SLICE_S, Batch, Lane
 from app.worker import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
 from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
+from verifiers.score import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ UNREAD: Any = {"__all__": {"id", "group", "metadata", "scorer"}}
 """What no verifier reads need not be sent to one."""
 
 SAMPLES = TypeAdapter(list[Sample])
-SCORE = TypeAdapter(Score)
+read_score = msgspec.json.Decoder(Score).decode
 
 
 class WorkerDied(Exception):
@@ -109,7 +110,7 @@ class Worker:
                 line = await self._line()
             if line == TURN_OVER:
                 return
-            settle(position, SCORE.validate_json(line))
+            settle(position, read_score(line))
 
     async def _line(self) -> bytes:
         stdout = self._process.stdout
@@ -137,8 +138,8 @@ class Worker:
 def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
     spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
     return b'{"turn_s":%b,"spec":%b,"samples":%b}\n' % (
-        orjson.dumps(TURN_S),
-        orjson.dumps(spec),
+        to_json(TURN_S),
+        to_json(spec),
         SAMPLES.dump_json(list(samples), exclude=UNREAD),
     )
 

@@ -21,7 +21,8 @@ from starlette.exceptions import HTTPException
 from app.log import request_id
 from app.scheduler import RETRY_AFTER_S, Draining, QueueFull
 from judges.reward_model.pool import ReloadRefused, UnknownModel
-from verifiers.base import SpecError, place
+from verifiers.base import SpecError
+from verifiers.errors import place
 from verifiers.registry import UnknownScorer
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,10 @@ def faults_of(error: Exception) -> list[tuple[str, str]]:
     """(field, message) pairs, each once; fields as in `samples.3.completion`."""
     if isinstance(error, RequestValidationError):
         places = [
-            (place(fault["loc"][1:], error.body, fault["type"]), fault["msg"])
+            (
+                place(fault["loc"][1:], error.body, fault["type"]),
+                fault["msg"].removeprefix("Value error, "),
+            )
             for fault in islice(error.errors(), MAX_FAULTS)
         ]
     elif isinstance(error, SpecError | Refused):

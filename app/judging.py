@@ -14,7 +14,8 @@ from app.metrics import Metrics
 from app.settings import load_settings
 from judges.rubric.calibrate import Line, Report, calibrate
 from judges.rubric.fitting import Agreement, Method
-from verifiers.base import ScorerSpec, SpecError
+from verifiers.base import SpecError
+from verifiers.sample import ScorerSpec
 
 
 async def calibrated(

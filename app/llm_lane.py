@@ -47,7 +47,7 @@ class LlmLane(Lane):
     async def run(self, batch: Batch) -> None:
         scorer = batch.scorer
         if not isinstance(scorer, Divisible):
-            batch.settle_all(await scorer.score(batch.samples))
+            await scorer.score_each(batch.samples, batch.settle)
             return
         async with asyncio.TaskGroup() as group:
             for part in scorer.parts(batch.samples):

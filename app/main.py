@@ -8,8 +8,9 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from app import errors
+from app import errors, openapi
 from app.cpu_lane import CpuLane
+from app.grouping.schemas import GroupsResponse
 from app.hosting import Hosted
 from app.idempotency import IdempotencyCache
 from app.keys import BEARER, key_check
@@ -27,7 +28,7 @@ from app.routes.reward_models import reward_models_router
 from app.routes.score import score_router
 from app.sandbox_lane import SandboxLane
 from app.scheduler import InlineLane, Scheduler
-from app.schemas import Problem
+from app.schemas import Problem, ScoreResponse
 from app.settings import Settings
 from verifiers.base import Run
 from verifiers.registry import Registry
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
+    openapi.describe(app, (ScoreResponse, GroupsResponse))
     return app
 
 

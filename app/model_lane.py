@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app.scheduler import Batch, Lane
 from judges.reward_model.pool import RewardModels
-from judges.reward_model.scorer import RewardModelScorer
 
 
 class ModelLane(Lane):
@@ -26,5 +25,4 @@ class ModelLane(Lane):
         return "; ".join(self._models.faults()) or None
 
     async def run(self, batch: Batch) -> None:
-        assert isinstance(batch.scorer, RewardModelScorer)
         await batch.scorer.score_each(batch.samples, batch.settle)

@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 from app.scheduler import Batch, Lane
-from verifiers.base import Sample, SandboxUnavailable, Score
+from verifiers.base import Sample, Score
+from verifiers.errors import SandboxUnavailable
 from verifiers.sandbox.pool import Sandbox
 from verifiers.sandbox.probe import Findings, probe
 from verifiers.sandboxed import SandboxedScorer

@@ -19,21 +19,20 @@ from typing import Any
 
 from app.well_formed import well_formed
 from verifiers.base import (
-    DeadlineExceeded,
     InternalError,
     LaneName,
+    OnScore,
     Sample,
     Score,
     Scorer,
     ScoringError,
-    ShuttingDown,
     Verifier,
 )
+from verifiers.errors import DeadlineExceeded, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
 AnyScorer = Scorer[Any]
-OnScore = Callable[[int, Score], None]
 
 NOTHING: Mapping[LaneName, int] = {}
 
@@ -87,7 +86,7 @@ class Job:
         self._open -= 1
         if self._on_score is not None:
             self._on_score(index, score)
-        if self._open == 0 and not self.finished.done():
+        if not self._open and not self.finished.done():
             self.finished.set_result(None)
 
     async def result(self) -> list[Score]:
@@ -127,12 +126,6 @@ class Batch:
         score = well_formed(score)
         score.scorer = self._identity
         self.job.settle(index, score)
-
-    def settle_all(self, scores: Sequence[Score]) -> None:
-        if len(scores) != len(self.samples):
-            raise RuntimeError(f"{self.scorer.name} gave {len(scores)} of {len(self.samples)}")
-        for position, score in enumerate(scores):
-            self.settle(position, score)
 
     def settle_rest(self, error: ScoringError) -> None:
         """Fails every sample that is still open."""
@@ -183,7 +176,7 @@ class InlineLane(Lane):
 
     async def run(self, batch: Batch) -> None:
         if not isinstance(batch.scorer, Verifier):
-            batch.settle_all(await batch.scorer.score(batch.samples))
+            await batch.scorer.score_each(batch.samples, batch.settle)
             return
         slice_ends = time.perf_counter() + SLICE_S
         for position, sample in enumerate(batch.samples):
@@ -259,9 +252,11 @@ class Scheduler:
         job.finished.add_done_callback(lambda _: self._on_finished(job))
         return job
 
-    async def run(self, scorer: AnyScorer, samples: Sequence[Sample]) -> list[Score]:
+    async def run(
+        self, scorer: AnyScorer, samples: Sequence[Sample], on_score: OnScore | None = None, /
+    ) -> list[Score]:
         """Scores for a composite, whose own admission has made room for its parts."""
-        return await self._start([scorer] * len(samples), samples).result()
+        return await self._start([scorer] * len(samples), samples, on_score=on_score).result()
 
     def _start(
         self,

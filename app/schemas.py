@@ -1,4 +1,4 @@
-"""The envelopes of the wire, around the types in `verifiers/base.py`."""
+"""The envelopes of the wire, around `verifiers/sample.py` and `verifiers/score.py`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
+import msgspec
+from msgspec import Meta
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,7 +20,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from verifiers.base import Kind, LaneName, Name, Sample, Score, ScorerSpec
+from verifiers.base import Kind, LaneName, Sample, Score
+from verifiers.sample import Name, ScorerSpec
 
 MODEL_SERVERS_FIELDS = frozenset({"text_1", "data_1", "queries", "query", "items"})
 """By which a request shows that it was meant for another server's `/v1/score`."""
@@ -91,14 +94,14 @@ def limited_score_request(max_samples: int) -> type[ScoreRequest]:
     return create_model("ScoreRequest", __base__=ScoreRequest, samples=(samples, ...))
 
 
-class Summary(BaseModel):
+class Summary(msgspec.Struct, frozen=True):
     """What the scores of a request come to. Mean and deviation are of the scored ones."""
 
     count: int
     scored: int
     failed: int
-    mean: float | None = Field(description="None where nothing was scored.")
-    std: float | None = Field(description="Population standard deviation.")
+    mean: Annotated[float | None, Meta(description="None where nothing was scored.")]
+    std: Annotated[float | None, Meta(description="Population standard deviation.")]
 
     @classmethod
     def of(cls, scores: Sequence[Score]) -> Summary:
@@ -114,7 +117,7 @@ class Summary(BaseModel):
         return cls(count=count, scored=scored, failed=failed, mean=mean, std=math.sqrt(variance))
 
 
-class ScoreResponse(BaseModel):
+class ScoreResponse(msgspec.Struct, frozen=True):
     """The scores, in the order and number of the samples."""
 
     request_id: str
@@ -122,7 +125,7 @@ class ScoreResponse(BaseModel):
     summary: Summary
 
 
-class SummaryLine(BaseModel):
+class SummaryLine(msgspec.Struct, frozen=True):
     """The last line of a stream."""
 
     summary: Summary

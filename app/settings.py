@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from judges.llm.settings import JudgeSettings
 from judges.reward_model.pool import RewardModelSettings
-from verifiers.base import ScorerSpec
+from verifiers.sample import ScorerSpec
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from app import exact_json
 from app.errors import MAX_FAULTS, BodyTooLarge, Fault, NotJson, NotJsonType, NotJsonValue
 
 
@@ -44,7 +45,7 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         body = await self.body()
         try:
-            return orjson.loads(body)
+            return exact_json.loads(body)
         except orjson.JSONDecodeError as error:
             raise fault_in(body, error) from None
 

@@ -20,12 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
 from pydantic import TypeAdapter
 
-from app.well_formed import SCORE, well_formed
+from app import exact_json
+from app.well_formed import well_formed
 from verifiers.base import Sample, Score, Verifier
 from verifiers.registry import PARTS, Registry
+from verifiers.score import to_json
 
 TIME_LIMIT_SIGNAL = signal.SIGPROF
 """What the kernel sends when a completion has used up its CPU time."""
@@ -48,7 +49,7 @@ def main() -> None:
     registry = Registry(more=PARTS)
     write_all(replies, b"ready\n")
     for line in sys.stdin.buffer:
-        request = orjson.loads(line)
+        request = exact_json.loads(line)
         scorer = registry.build(request["spec"])
         assert isinstance(scorer, Verifier)
         ends = time.monotonic() + request["turn_s"]
@@ -57,7 +58,7 @@ def main() -> None:
                 write_all(replies, TURN_OVER + b"\n")
                 break
             score = score_within(cpu_limit_s, scorer, sample)
-            write_all(replies, SCORE.dump_json(well_formed(score)) + b"\n")
+            write_all(replies, to_json(well_formed(score)) + b"\n")
 
 
 def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:

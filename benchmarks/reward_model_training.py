@@ -1,8 +1,8 @@
 """What the reward model's training reaches: on people's preferences, and on an exact truth.
 
 Five folds of the public harmless test set of hh-rlhf, cut by opening, with the packaged
-encoder: the head alone on frozen features, and every layer trained. And a synthetic task with
-an exact truth, learned by a transformer from scratch with a tokenizer of its own.
+encoder: the head alone on frozen features, and its last layer trained. And a synthetic task
+with an exact truth, learned by a transformer from scratch with a tokenizer of its own.
 
 Every accuracy stands beside that of a model that sees length alone, whose direction is learned
 from the same training folds.
@@ -11,6 +11,7 @@ from the same training folds.
 from __future__ import annotations
 
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import orjson
 import torch
+from transformers import PreTrainedModel
 
 from benchmarks.results import Row, write
 from judges.reward_model.bases import load_base
@@ -27,8 +29,9 @@ from judges.reward_model.data import Pair, fold_of, load_preferences, split
 from judges.reward_model.metrics import Accuracy, accuracy, by_length, longer_wins
 from judges.reward_model.options import Options
 from judges.reward_model.pipeline import train_model
-from judges.reward_model.texts import Texts, encode_pairs, features_of, scores_of
-from judges.reward_model.train import fit_head, train
+from judges.reward_model.shortcuts import features_and_states
+from judges.reward_model.texts import Texts, budgeted, encode_pairs
+from judges.reward_model.train import fit_head, rewards_by, train
 
 HARMLESS = Path("preferences/hh_harmless_test.jsonl.gz")
 FOLDS = 5
@@ -37,12 +40,12 @@ FROZEN = Options(base="minilm", train="head")
 FINE_TUNED = Options(
     base="minilm",
     train="all",
+    frozen_layers=3,
     precision="bf16",
     epochs=1.0,
-    learning_rate=2e-5,
     validation=0.0,
 )
-"""Gentle, and on all pairs: a fold has some 1,850, which teach a whole encoder little."""
+"""The last layer of four, on all pairs of a fold: some 1,850, too few to part with any."""
 
 TOPICS = {
     "animals": "cat dog horse cow sheep goat mouse bird",
@@ -61,18 +64,20 @@ def main(data: Path | None) -> None:
     rows = synthetic_rows()
     if data is not None:
         pairs = load_preferences(data / HARMLESS).pairs
-        whole = read(pairs, FROZEN)
+        whole = read(pairs, FINE_TUNED)
         everywhere = range(FOLDS)
-        rows += tested_rows("frozen encoder", 0.60, frozen(whole, FROZEN, everywhere), len(pairs))
-        rows += tested_rows(
-            "every layer trained", 0.62, fine_tuned(whole, FINE_TUNED, everywhere), len(pairs)
-        )
+        head = frozen(whole, FROZEN, everywhere)
+        rows += tested_rows("frozen encoder", 0.60, head, len(pairs))
+        upper = fine_tuned(whole, FINE_TUNED, everywhere)
+        rows += tested_rows("the last of four layers trained", 0.62, upper, len(pairs))
+        rows.append(together_row(head, upper))
     write(
         "reward_model_training",
         "Training reward models",
         rows,
         "Intervals: 95 %, bootstrapped over prompts. The depth at which the packaged encoder is "
-        "cut was chosen on this very test set, among seven, which flatters it by about a point.",
+        "cut was chosen on this very test set, among seven, which flatters it by about a point. "
+        "The recipe for the last layer was not: it is the only one measured on all folds.",
     )
 
 
@@ -96,6 +101,16 @@ def tested_rows(name: str, target: float, tested: Tested, given: int) -> list[Ro
     ]
 
 
+def together_row(first: Tested, second: Tested) -> Row:
+    """Whether two models know more than one: the sum of their rewards, in units of each."""
+    units = [statistics.pstdev(tested.differences) for tested in (first, second)]
+    summed = [
+        a / units[0] + b / units[1]
+        for a, b in zip(first.differences, second.differences, strict=True)
+    ]
+    return Row("hh-rlhf harmless, both rewards added", "", shown(accuracy(first.pairs, summed)))
+
+
 # --- a synthetic task -------------------------------------------------------------------
 
 
@@ -104,16 +119,22 @@ def synthetic_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "pairs.jsonl"
         data.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in topic_pairs()))
-        started = time.monotonic()
+        started, worked = time.monotonic(), time.process_time()
         report = train_model(data, Path(folder) / "model", Options(base="scratch"))
         seconds = time.monotonic() - started
+        busy = time.process_time() - worked
     found, length = report.held_out.accuracy, report.held_out.length_only
     assert found.value is not None
     what = f"a synthetic task with an exact truth, {SYNTHETIC_PAIRS:,} pairs, from scratch"
     return [
         Row(what, "at least 95 %", shown(found), found.value >= 0.95),
         Row(f"{what}: length alone", "", shown(length)),
-        Row(f"{what}: seconds, with the report", "under 180", f"{seconds:.0f}", seconds < 180),
+        Row(
+            f"{what}: seconds, with the report",
+            "under 180",
+            f"{seconds:.0f}, of them {busy:.0f} of CPU",
+            seconds < 180,
+        ),
     ]
 
 
@@ -180,12 +201,16 @@ class Read:
     texts: Texts
     features: torch.Tensor
     """(2 * pairs, hidden)"""
+    states: Sequence[torch.Tensor]
+    """After the layers that no recipe trains: (tokens, hidden) each."""
 
 
 def read(pairs: Sequence[Pair], options: Options) -> Read:
     network, tokenizer = load_base(options.base, [], options.seed)
     kept, texts, _ = encode_pairs(pairs, tokenizer, options.max_length, options.truncation)
-    return Read(kept, texts, features_of(network, texts, options.micro_batch_tokens))
+    budget = options.micro_batch_tokens
+    features, states = features_and_states(network, texts, options.frozen_layers, budget)
+    return Read(kept, texts, features, states)
 
 
 def frozen(whole: Read, options: Options, only: Sequence[int]) -> Tested:
@@ -213,13 +238,27 @@ def fine_tuned(whole: Read, options: Options, only: Sequence[int]) -> Tested:
             validation_of(mine, options),
             options,
             features=whole.features[rows_of(trained)],
+            states=[whole.states[row] for row in rows_of(trained)],
         )
-        texts = part_of(whole.texts, held_out)
-        rewards = scores_of(network, texts, options.micro_batch_tokens).mean(1)
-        add(tested, whole, trained, held_out, rewards)
+        add(tested, whole, trained, held_out, rewards_of(network, whole, held_out, options))
         so_far = shown(accuracy(tested.pairs, tested.differences))
         print(f"so far {so_far}, {time.process_time() - started:.0f} s of CPU", flush=True)
     return tested
+
+
+@torch.no_grad()
+def rewards_of(
+    network: PreTrainedModel, whole: Read, pairs: Sequence[int], options: Options
+) -> torch.Tensor:
+    """By the mean of the heads, in fp32: (2 * pairs,)."""
+    texts = part_of(whole.texts, pairs)
+    states = [whole.states[row] for row in rows_of(pairs)]
+    found = torch.empty(len(texts))
+    exactly = options.model_copy(update={"precision": "fp32"})
+    with rewards_by(network, texts, exactly, states) as rewards:
+        for batch in budgeted([len(ids) for ids in texts.ids], options.micro_batch_tokens):
+            found[batch] = rewards(batch).mean(1)
+    return found
 
 
 def rows_of(pairs: Sequence[int]) -> list[int]:

@@ -21,11 +21,11 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI, Response
+from pydantic import BaseModel
 
-from app.schemas import ScoreRequest, ScoreResponse, Summary
+from app.schemas import ScoreRequest
 from benchmarks.processes import assay_service, memory_bytes, started, wait_until_up
 from benchmarks.results import Row, write
-from verifiers.base import Score, ScorerIdentity
 
 SAMPLES = 1_024
 ROUNDS = 60
@@ -94,24 +94,46 @@ def measure(urls: dict[str, str], body: dict[str, Any]) -> dict[str, list[float]
     return times
 
 
+class BareScore(BaseModel):
+    """A score as an endpoint written in an afternoon would have it."""
+
+    id: str
+    reward: float | None = None
+    error: str | None = None
+    outcome: str | None = None
+    answer: str | None = None
+    components: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    scorer: dict[str, str] | None = None
+    elapsed_ms: float = 0.0
+    cached: bool = False
+
+
+class BareResponse(BaseModel):
+    request_id: str
+    scores: list[BareScore]
+    summary: dict[str, float]
+
+
 def bare_app() -> FastAPI:
     app = FastAPI()
-    identity = ScorerIdentity("string_reversal", "1", "0123456789abcdef")
+    scorer = {"name": "string_reversal", "version": "1", "digest": "0123456789abcdef"}
 
     @app.post("/built")
-    async def built(body: ScoreRequest) -> ScoreResponse:
+    async def built(body: ScoreRequest) -> BareResponse:
         scores = [
-            Score(
+            BareScore(
                 id=str(index),
                 reward=1.0,
                 outcome="correct",
                 answer=sample.text,
-                scorer=identity,
+                scorer=scorer,
                 elapsed_ms=0.001,
             )
             for index, sample in enumerate(body.samples)
         ]
-        return ScoreResponse(request_id="0" * 32, scores=scores, summary=Summary.of(scores))
+        summary = {"count": len(scores), "scored": len(scores), "failed": 0, "mean": 1.0, "std": 0}
+        return BareResponse(request_id="0" * 32, scores=scores, summary=summary)
 
     @app.post("/bytes/{length}")
     async def ready_made(length: int, body: ScoreRequest) -> Response:

@@ -16,8 +16,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from judges.llm.base import Ask, Judge, Role, Turn
-from verifiers.base import JudgeFailed, Name, P, Parameters, Sample, Score, Scorer, ScoringError
+from judges.llm.base import Ask, Judge, Role, Sampling, Turn
+from judges.llm.failures import Declined
+from verifiers.base import P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.errors import JudgeFailed
+from verifiers.sample import Name
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -46,10 +49,24 @@ class UnreadableVerdict(JudgeFailed):
         super().__init__(message, retryable=False)
 
 
+class VerdictDeclined(JudgeFailed):
+    """The judge would not give a verdict."""
+
+    code = "judge_refused"
+
+
 class GraderParameters(Parameters):
     max_tokens: int = Field(1_024, ge=1, description="Of the judge's reply.")
     temperature: float = Field(0.0, ge=0, le=2, description="Of the judge's sampling.")
     seed: int | None = Field(None, description="Of the judge's sampling, where it has one.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Of the judge's sampling.")
+    reasoning_effort: str | None = Field(None, description="How long the judge is to think.")
+
+    @property
+    def sampling(self) -> Sampling:
+        """What is asked for beyond what every judge is told."""
+        given = (("reasoning_effort", self.reasoning_effort), ("top_p", self.top_p))
+        return tuple((name, value) for name, value in given if value is not None)
 
 
 class ScoreParameters(GraderParameters):
@@ -104,6 +121,8 @@ class ModelGrader(Scorer[P]):
         try:
             self.check(sample)
             return await self._score(sample)
+        except Declined as error:
+            return Score.failed(VerdictDeclined(str(error), retryable=False))
         except ScoringError as error:
             return Score.failed(error)
 
@@ -117,6 +136,7 @@ class ModelGrader(Scorer[P]):
                 max_tokens=options.max_tokens,
                 temperature=options.temperature,
                 seed=options.seed,
+                sampling=options.sampling,
             )
         )
         details = {

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from verifiers.base import Parameters, Run, Sample, Score, ScoreError, Verifier
+from verifiers.base import Parameters, Run, Sample, Score, Verifier
 from verifiers.math_equivalence.clusters import clusters
 from verifiers.math_equivalence.scorer import PLAIN
+from verifiers.score import ScoreError
 
 MAX_QUICK_ANSWERS = 256
 """Plain numbers that are sorted within a millisecond or two."""

@@ -77,18 +77,25 @@ def fenced_blocks(text: str) -> list[str]:
     """The contents of every closed fenced code block, as CommonMark reads them.
 
     A fence is closed by one of the same character, at least as long, with nothing after it.
+    What the opening one is indented by, the lines of its block are, too.
     """
     blocks = []
     opening: str | None = None
-    start = 0
+    start = indentation = 0
     for line in FENCE.finditer(text):
         fence, info = (line[1], line[2]) if line[1] else (line[3], line[4])
         if opening is None:
             opening, start = fence, line.end() + 1
+            indentation = line[0].index(fence)
         elif fence.startswith(opening) and not info.strip():
-            blocks.append(text[start : line.start()])
+            blocks.append(unindented(text[start : line.start()], indentation))
             opening = None
     return blocks
+
+
+def unindented(block: str, indentation: int) -> str:
+    """`block` without the first `indentation` spaces of its lines, as far as there are any."""
+    return re.sub(rf"(?m)^ {{1,{indentation}}}", "", block) if indentation else block
 
 
 def answer_in(text: str, source: AnswerFrom) -> str | None:

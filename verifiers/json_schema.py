@@ -27,19 +27,11 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from verifiers.base import (
-    InvalidReference,
-    MissingField,
-    Parameters,
-    Sample,
-    Score,
-    Verifier,
-    nesting,
-    shape,
-)
+from verifiers.base import InvalidReference, MissingField, Parameters, Sample, Score, Verifier
 from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
 from verifiers.json_formats import FORMATS
 from verifiers.regular_expression import engine
+from verifiers.sample import nesting, shape
 
 Schema = bool | dict[str, JsonValue]
 

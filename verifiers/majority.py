@@ -25,7 +25,6 @@ from verifiers.base import (
     Run,
     Sample,
     Score,
-    ScoreError,
     Scorer,
     Services,
     Verifier,
@@ -34,6 +33,7 @@ from verifiers.extract import REASONING_TAG
 from verifiers.math_equivalence.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
+from verifiers.score import ScoreError
 
 
 class MajorityParameters(Parameters):

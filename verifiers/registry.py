@@ -15,17 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from verifiers.answer_clusters import AnswerClusters
-from verifiers.base import (
-    MAX_NAME_CHARACTERS,
-    Run,
-    Scorer,
-    ScorerSpec,
-    Services,
-    SpecError,
-    place,
-    run_here,
-)
+from verifiers.base import Run, Scorer, Services, SpecError, run_here
 from verifiers.code_execution import CodeExecution, PythonGrader
+from verifiers.errors import place
 from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
@@ -34,6 +26,7 @@ from verifiers.majority import FinalAnswer, Majority
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.regular_expression import Regex
 from verifiers.repetition import Repetition
+from verifiers.sample import MAX_NAME_CHARACTERS, ScorerSpec
 from verifiers.string_check import StringCheck
 from verifiers.string_reversal import StringReversal
 from verifiers.text_similarity import TextSimilarity

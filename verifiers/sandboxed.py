@@ -9,15 +9,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from verifiers.base import (
-    InternalError,
-    P,
-    Sample,
-    SandboxUnavailable,
-    Score,
-    Scorer,
-    ScoringError,
-)
+from verifiers.base import InternalError, P, Sample, Score, Scorer, ScoringError
+from verifiers.errors import SandboxUnavailable
 from verifiers.sandbox.pool import Sandbox, SandboxError
 from verifiers.sandbox.probe import probe
 

@@ -94,6 +94,8 @@ class StringReversal(Verifier[StringReversalParameters]):
             answer, target = " ".join(answer.split()), " ".join(target.split())
         elif options.strip:
             answer = answer.strip()
+        if answer == target:
+            return Score(reward=1.0, outcome="correct", answer=answer)
         ours, theirs = self.comparable(answer, target)
         if ours == theirs:
             return Score(reward=1.0, outcome="correct", answer=answer)

@@ -18,24 +18,25 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from verifiers.base import (
     LaneName,
-    Name,
+    OnScore,
     Outcome,
     Parameters,
     Run,
     Sample,
     Score,
-    ScoreError,
     Scorer,
-    ScorerSpec,
     Services,
     SpecError,
 )
+from verifiers.sample import Name, ScorerSpec
+from verifiers.score import ScoreError
 
 MAX_PARTS = 64
 """Components and gates of a scorer, those inside them included: every sample is scored by
@@ -252,19 +253,33 @@ class Weighted(Scorer[WeightedParameters]):
         yield {part.name: [part.scorer.identity.digest, part.at_least] for part in self._gates}
 
     async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        """Scores every part on its own lane, all at once, and joins the results."""
-        by_part = await asyncio.gather(*(self._run(part.scorer, samples) for part in self._parts))
-        names = [part.name for part in self._parts]
-        return [
-            self.joined(dict(zip(names, scores, strict=True)))
-            for scores in zip(*by_part, strict=True)
-        ]
+        scores: dict[int, Score] = {}
+        await self.score_each(samples, scores.__setitem__)
+        return [scores[position] for position in range(len(samples))]
+
+    async def score_each(self, samples: Sequence[Sample], on_score: OnScore) -> None:
+        """Scores every part on its own lane, all at once, and joins what is complete."""
+        by_part: list[dict[int, Score]] = [{} for _ in self._parts]
+
+        def arrived(scores: dict[int, Score], position: int, score: Score) -> None:
+            scores[position] = score
+            if all(position in others for others in by_part):
+                parts = zip(self._parts, by_part, strict=True)
+                on_score(position, self.joined({part.name: s.pop(position) for part, s in parts}))
+
+        await asyncio.gather(
+            *(
+                self._run(part.scorer, samples, partial(arrived, scores))
+                for part, scores in zip(self._parts, by_part, strict=True)
+            )
+        )
 
     def joined(self, scores: Mapping[str, Score]) -> Score:
-        """One sample's score from those of its parts, by name."""
+        """One sample's score from those of its parts, by name; their time is its time."""
+        elapsed_ms = math.fsum(score.elapsed_ms for score in scores.values())
         errors = {name: score.error for name, score in scores.items() if score.error is not None}
         if errors:
-            return Score(error=joint_error(errors))
+            return Score(error=joint_error(errors), elapsed_ms=elapsed_ms)
         rewards = {name: score.reward for name, score in scores.items() if score.reward is not None}
         factors = [(gate, gate.factor(rewards[gate.name])) for gate in self._gates]
         total = math.fsum(part.contribution(scores[part.name]) for part in self._components)
@@ -275,6 +290,7 @@ class Weighted(Scorer[WeightedParameters]):
             answer=next((answer for answer in answers if answer is not None), None),
             components=rewards,
             details={"outcomes": {name: score.outcome for name, score in scores.items()}},
+            elapsed_ms=elapsed_ms,
         )
 
     def joint_outcome(

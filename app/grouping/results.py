@@ -11,7 +11,8 @@ from app.grouping.distribution import deviation, entropy, is_correct, mean, pass
 from app.grouping.schemas import GroupResult, GroupStatistics, MajorityAnswer
 from app.grouping.selection import Selection
 from verifiers.answer_clusters import Labels, vote
-from verifiers.base import Score, ScoreError
+from verifiers.base import Score
+from verifiers.score import ScoreError
 
 Ballots = Sequence[int | None]
 """For every completion, the first answer that says the same as its own; None without one."""
@@ -42,7 +43,7 @@ def group_result(
         "shortest_correct": selection.shortest_correct(correct, lengths),
         "majority": majority.index if majority else None,
     }
-    return GroupResult.model_construct(
+    return GroupResult(
         id=name,
         scores=list(scores),
         advantages=advantages(rewards, advantage),
@@ -82,7 +83,7 @@ def statistics_of(
     given = [ballot for ballot in ballots or () if ballot is not None]
     right = [length for length, is_right in zip(lengths, correct, strict=True) if is_right]
     wrong = [length for length, is_right in zip(lengths, correct, strict=True) if is_right is False]
-    return GroupStatistics.model_construct(
+    return GroupStatistics(
         mean=mean(scored),
         std=deviation(scored),
         min=min(scored, default=None),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
+import msgspec
+from msgspec import Meta
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -14,22 +16,20 @@ from pydantic import (
     model_validator,
 )
 
-from app.grouping.advantages import Advantage, Preset
+from app.grouping.advantages import Advantage, Estimator, Preset
 from app.grouping.selection import Selection
 from app.schemas import Summary, fault
-from verifiers.base import (
+from verifiers.base import Sample, Score, Text
+from verifiers.sample import (
     MAX_NAME_CHARACTERS,
     AssistantMessage,
     Json,
     Message,
     Name,
-    Sample,
-    Score,
-    ScoreError,
     ScorerSpec,
-    Text,
     few,
 )
+from verifiers.score import ScoreError
 
 MAX_KS = 64
 """Different k of pass@k in one request."""
@@ -147,35 +147,44 @@ def limited_groups_request(max_samples: int) -> type[GroupsRequest]:
     return create_model("GroupsRequest", __base__=Limited, groups=(groups, ...))
 
 
-class MajorityAnswer(BaseModel):
+class MajorityAnswer(msgspec.Struct, frozen=True):
     """What most completions of a group answered."""
 
     answer: str
     votes: int
-    index: int = Field(description="The earliest completion that gave it.")
-    share: float = Field(description="Of the group's completions, those without answer included.")
+    index: Annotated[int, Meta(description="The earliest completion that gave it.")]
+    share: Annotated[
+        float, Meta(description="Of the group's completions, those without answer included.")
+    ]
 
 
-class GroupStatistics(BaseModel):
+class GroupStatistics(msgspec.Struct, frozen=True):
     """Of the scored completions of one group; null where there is nothing to tell from."""
 
     mean: float | None
-    std: float | None = Field(description="Population standard deviation of the rewards.")
+    std: Annotated[float | None, Meta(description="Population standard deviation of the rewards.")]
     min: float | None
     max: float | None
-    pass_at_k: dict[int, float | None] = Field(
-        description="Unbiased estimate; null where k exceeds the scored completions, or where "
-        "scores are judged and nothing says which are correct."
-    )
+    pass_at_k: Annotated[
+        dict[int, float | None],
+        Meta(
+            description="Unbiased estimate; null where k exceeds the scored completions, or where "
+            "scores are judged and nothing says which are correct."
+        ),
+    ]
     distinct_answers: int | None
-    answer_entropy: float | None = Field(description="In nats, over the answers given.")
-    length_mean: float = Field(description="Lengths are in characters, of all completions.")
+    answer_entropy: Annotated[float | None, Meta(description="In nats, over the answers given.")]
+    length_mean: Annotated[
+        float, Meta(description="Lengths are in characters, of all completions.")
+    ]
     length_std: float
-    length_correct: float | None = Field(description="Mean length of the correct ones.")
-    length_wrong: float | None = Field(description="Mean length of the others that were scored.")
+    length_correct: Annotated[float | None, Meta(description="Mean length of the correct ones.")]
+    length_wrong: Annotated[
+        float | None, Meta(description="Mean length of the others that were scored.")
+    ]
 
 
-class GroupResult(BaseModel):
+class GroupResult(msgspec.Struct, frozen=True):
     """One group's scores and what they come to."""
 
     id: str
@@ -183,17 +192,32 @@ class GroupResult(BaseModel):
     advantages: list[float | None]
     selected: int | None
     majority: MajorityAnswer | None
-    comparison_error: ScoreError | None = Field(
-        description="Why the answers could not be compared: then there is no majority, and "
-        "nothing to say of the answers. The scores stand."
-    )
+    comparison_error: Annotated[
+        ScoreError | None,
+        Meta(
+            description="Why the answers could not be compared: then there is no majority, and "
+            "nothing to say of the answers. The scores stand."
+        ),
+    ]
     statistics: GroupStatistics
 
 
-class GroupsResponse(BaseModel):
+class AdvantageUsed(msgspec.Struct, frozen=True):
+    """The estimator of the advantages, and its constants where it has them."""
+
+    estimator: Estimator
+    ddof: int | None
+    eps: float | None
+
+    @classmethod
+    def of(cls, advantage: Advantage) -> AdvantageUsed:
+        return cls(advantage.estimator, advantage.ddof, advantage.eps)
+
+
+class GroupsResponse(msgspec.Struct, frozen=True):
     """The groups in the order of the request."""
 
     request_id: str
     groups: list[GroupResult]
-    advantage: Advantage
+    advantage: AdvantageUsed
     summary: Summary

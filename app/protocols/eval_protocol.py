@@ -13,7 +13,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, reward_of
-from verifiers.base import Json, Message, Sample, Score, few
+from verifiers.base import Sample, Score
+from verifiers.sample import Json, Message, few
 
 
 class EvaluateRequest(BaseModel):

@@ -14,21 +14,22 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
 from app.errors import Refused, Row, detail_of, faults_of, row_of
 from app.keys import key_in_any_form
+from app.quick_router import QuickRouter
 from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from judges.llm.caller import calling
 from judges.llm.hosting import Judges
-from verifiers.base import Sample, Score, ScoreError, Scorer, SpecError, first_fault
+from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
 from verifiers.registry import Registry
+from verifiers.score import ScoreError, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ STATUSES = {
     401: "No API key",
     403: "An API key that is not accepted",
     404: "Unknown scorer or preset",
-    413: "Body too large",
+    413: "Body too large, or too many samples",
     415: "Not declared as JSON",
     422: "A malformed request",
     424: "The scorer gave no verdict, and would not if asked again",
@@ -69,7 +70,7 @@ Refuse = Callable[[Refusal], BaseModel]
 
 
 class TooManySamples(Refused):
-    row = Row(422, "invalid_request", "The request is not valid")
+    row = Row(413, "too_many_samples", "The request has too many samples")
 
 
 class BadRequest(Refused):
@@ -197,7 +198,7 @@ class Gateway:
             changed.get(status, status): {"model": problem, "description": meaning}
             for status, meaning in STATUSES.items()
         }
-        return APIRouter(
+        return QuickRouter(
             route_class=foreign_route(refuse, changed), tags=[system], responses=documented
         )
 
@@ -235,7 +236,7 @@ def sample_of(**fields: Any) -> Sample:
 
 
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), 200, headers, "application/json")
+    return Response(to_json(content), 200, headers, "application/json")
 
 
 def foreign_route(refuse: Refuse, statuses: Mapping[int, int]) -> type[StrictRoute]:

@@ -1,8 +1,9 @@
 """A resources server of NeMo Gym (0.7, `base_resources_server.py`): `/verify` and companions.
 
 Its reward must be a number, and its word for an unscored sample is `mask_sample`: reward 0.0
-that stays out of scores. Such a reply is a 200, as Gym's own servers give it; a full lane is
-an error status, which Gym's client tries again.
+that stays out of scores. Such a reply is a 200, as Gym's own servers give it, and so is that of
+a lane that is full or a service that shuts down: Gym's client tries no status again, and one
+error status ends a whole collection of rollouts.
 
 Gym knows a server by host and port. So the routes are at the root where
 `protocols.default_preset` is set; a host of `key:…@host` carries a key.
@@ -19,13 +20,19 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
+from app.errors import row_of
 from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
-from verifiers.base import MAX_NESTING, JsonObject, Sample, Score, few, nesting
+from app.scheduler import Draining, QueueFull
+from verifiers.base import Sample, Score
+from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
+from verifiers.score import ScoreError
 
 FAILURE_KINDS = {
     "judge_failed": "judge_failed",
     "deadline_exceeded": "transport_timeout",
     "shutting_down": "shutdown",
+    "draining": "shutdown",
+    "queue_full": "provider_unavailable",
     "model_unavailable": "provider_unavailable",
     "sandbox_unavailable": "provider_unavailable",
 }
@@ -123,7 +130,11 @@ def nemo_gym_router(gateway: Gateway) -> APIRouter:
     ) -> Response:
         scorer = gateway.scorer(request)
         row = await request.json()
-        [score] = await gateway.score(request, scorer, [parse(body, row.get(reference))])
+        sample = parse(body, row.get(reference))
+        try:
+            [score] = await gateway.score(request, scorer, [sample])
+        except (QueueFull, Draining) as error:
+            score = Score(error=ScoreError(row_of(error).code, str(error), retryable=True))
         return reply({**row, **render(score, row)})
 
     async def seed_session(body: JsonObject) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards
-from verifiers.base import Json, Sample, Score, Text
+from verifiers.base import Sample, Score, Text
+from verifiers.sample import Json
 
 MAX_TESTS = 200
 NOT_PASSED_S = -1.0

@@ -17,7 +17,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.protocols.gateway import BadRequest, Gateway, Refusal, Unscored, reply
-from verifiers.base import Json, Sample, Score, Scorer, ScoringError, Text
+from verifiers.base import Sample, Score, Scorer, ScoringError, Text
+from verifiers.sample import Json
 
 OnError = Annotated[
     Literal["default", "zero", "503"],

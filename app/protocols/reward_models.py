@@ -18,7 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.errors import Refused, Row
 from app.protocols.gateway import BadRequest, Gateway, rewards, sample_of
-from verifiers.base import Message, Name, Sample, Scorer, ScorerSpec, SpecError, Text, few
+from verifiers.base import Sample, Scorer, SpecError, Text
+from verifiers.sample import Message, Name, ScorerSpec, few
 
 REWARD_MODEL = "reward_model"
 

@@ -14,7 +14,14 @@ from fastapi.responses import Response
 
 from app.protocols.gateway import BadRequest, Gateway, reply
 from app.protocols.reward_models import ModelRequest, TextRequest, VectorRequest, paired, rate
-from app.protocols.vllm import ServingError, VllmRerankRequest, classified, embedded, refuse
+from app.protocols.vllm import (
+    STATUSES,
+    ServingError,
+    VllmRerankRequest,
+    classified,
+    embedded,
+    refuse,
+)
 
 PREFIX = "/compat/sglang"
 
@@ -30,7 +37,7 @@ class TokenScoreRequest(ModelRequest):
 
 
 def sglang_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("reward models (SGLang)", refuse, ServingError, {422: 400})
+    router = gateway.router("reward models (SGLang)", refuse, ServingError, STATUSES)
 
     @router.post(f"{PREFIX}/v1/classify")
     async def classify(request: Request, body: TextRequest) -> Response:

@@ -14,7 +14,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.protocols.gateway import Gateway, Refusal, Unscored, reply
-from verifiers.base import Json, Message, Sample, Score, Scorer, Text, few
+from verifiers.base import Sample, Score, Scorer, Text
+from verifiers.sample import Json, Message, few
 
 OnError = Annotated[
     Literal["refuse", "zero"], Query(description="What an unscored sample becomes.")

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.errors import Refused, Row
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards, sample_of
 from app.protocols.reward_models import named_model, paired
 from verifiers.base import Sample
@@ -19,14 +20,12 @@ from verifiers.base import Sample
 PREFIX = "/compat/tei"
 LABEL = "LABEL_0"
 
-TYPES = {
-    400: "Empty",
-    413: "Validation",
-    422: "Validation",
-    424: "Backend",
-    429: "Overloaded",
-    503: "Unhealthy",
-}
+TYPES = {424: "Backend", 429: "Overloaded", 500: "Backend", 503: "Unhealthy"}
+"""TEI's words for what is not the request's fault."""
+
+
+class EmptyBatch(Refused):
+    row = Row(400, "empty_batch", "There is nothing to predict")
 
 
 class PredictRequest(BaseModel):
@@ -43,7 +42,7 @@ class TeiRerankRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     query: str
-    texts: list[str] = Field(min_length=1)
+    texts: list[str]
     raw_scores: bool = False
     return_text: bool = False
     truncate: bool | None = None
@@ -55,7 +54,10 @@ class TeiError(BaseModel):
 
 
 def refuse(refusal: Refusal) -> TeiError:
-    return TeiError(error=refusal.message, error_type=TYPES.get(refusal.status, "Unhealthy"))
+    kind = TYPES.get(refusal.status, "Validation")
+    if refusal.code == EmptyBatch.row.code:
+        kind = "Empty"
+    return TeiError(error=refusal.message, error_type=kind)
 
 
 def tei_router(gateway: Gateway) -> APIRouter:
@@ -72,6 +74,8 @@ def tei_router(gateway: Gateway) -> APIRouter:
         return reply(predictions if is_batch else predictions[0])
 
     async def rerank(request: Request, body: TeiRerankRequest) -> Response:
+        if not body.texts:
+            raise EmptyBatch("texts: there is nothing to rank")
         samples = paired(body.query, body.texts, ("query", "texts"))
         rates = await rated(request, samples, body.raw_scores)
         order = sorted(range(len(rates)), key=lambda index: -rates[index])
@@ -97,13 +101,14 @@ def parse(inputs: str | list[Any]) -> tuple[list[Sample], bool]:
 
     Raises:
         BadRequest: neither texts nor pairs.
+        EmptyBatch: none of either.
     """
     if isinstance(inputs, str):
         return [sample_of(completion=inputs)], False
     if inputs and all(isinstance(each, str) for each in inputs):
         return [pair_of(inputs, "inputs")], False
     if not inputs:
-        raise BadRequest("there is nothing to predict", "inputs")
+        raise EmptyBatch("inputs: there is nothing to predict")
     return [pair_of(each, "inputs", index) for index, each in enumerate(inputs)], True
 
 

@@ -1,7 +1,8 @@
 """vLLM's routes of reward models: classify, pooling, score, rerank; and embeddings, models.
 
 There is no place for a score that failed, so one fails the request: 503 where trying again
-may help, else a 4xx. The root's `/v1/score` is the service's own; vLLM's is at `/score`.
+may help, also where a lane is full, for verl tries no 4xx again; else a 4xx. The root's
+`/v1/score` is the service's own; vLLM's is at `/score`.
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ PAIRS = (
 )
 """The names under which the two sides of `/score` have gone."""
 
+STATUSES = {422: 400, 429: 503}
+"""What becomes of ours: vLLM's word for a malformed request, and a full lane as above."""
+
 TYPES = {
     400: "BadRequestError",
     401: "AuthenticationError",
     403: "PermissionDeniedError",
     404: "NotFoundError",
-    429: "RateLimitError",
+    413: "BadRequestError",
+    415: "BadRequestError",
     503: "ServiceUnavailableError",
 }
 
@@ -98,7 +103,7 @@ def refuse(refusal: Refusal) -> ServingError:
 
 
 def vllm_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("reward models (vLLM)", refuse, ServingError, {422: 400})
+    router = gateway.router("reward models (vLLM)", refuse, ServingError, STATUSES)
 
     async def classify(request: Request, body: TextRequest) -> Response:
         return reply(classified(body, await rate(gateway, request, body, body.samples())))

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.errors import PROBLEMS
 from app.metrics import Metrics
+from app.quick_router import QuickRouter
 from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.schemas import (
     Health,
@@ -25,7 +26,7 @@ from verifiers.registry import Registry, UnknownScorer
 
 
 def discovery_router(registry: Registry) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["discovery"])
+    router = QuickRouter(route_class=StrictRoute, tags=["discovery"])
 
     @router.get("/v1/scorers", responses=PROBLEMS, summary="All scorers and presets")
     async def list_scorers() -> ScorerList:
@@ -46,7 +47,7 @@ def discovery_router(registry: Registry) -> APIRouter:
 
 
 def health_router(scheduler: Scheduler, metrics: Metrics) -> APIRouter:
-    router = APIRouter(tags=["health"])
+    router = QuickRouter(tags=["health"])
 
     @router.get("/healthz", summary="200 while the process lives")
     async def healthz() -> Health:

@@ -15,11 +15,11 @@ from fastapi import Request
 from app.errors import KeyReused, UnusableIdempotencyKey
 from app.idempotency import IdempotencyCache, KeyBelongsToAnother
 from app.keys import key_of
-from app.scheduler import OnScore
 from app.settings import Settings
 from judges.llm.caller import Caller, calling
-from verifiers.base import Score, Scorer, ScorerSpec, SpecError
+from verifiers.base import OnScore, Score, Scorer, SpecError
 from verifiers.registry import Registry, UnknownScorer
+from verifiers.sample import ScorerSpec
 
 CLIENT_CLOSED_REQUEST = 499
 """Nobody reads this answer; it is what the access log shows."""

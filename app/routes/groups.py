@@ -5,17 +5,23 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
-from pydantic import TypeAdapter
 
 from app.errors import PROBLEMS, BodyTooLarge
 from app.grouping.advantages import PRESETS, Advantage
 from app.grouping.results import group_result
-from app.grouping.schemas import Group, GroupsRequest, GroupsResponse, limited_groups_request
+from app.grouping.schemas import (
+    AdvantageUsed,
+    Group,
+    GroupsRequest,
+    GroupsResponse,
+    limited_groups_request,
+)
 from app.idempotency import IdempotencyCache
 from app.log import request_id
+from app.openapi import JSON, answering
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -25,13 +31,15 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import OnScore, Scheduler
+from app.scheduler import Scheduler
 from app.schemas import Summary
 from app.settings import Settings
 from app.strict_json import StrictRoute
 from verifiers.answer_clusters import Labels, by_text, cluster
-from verifiers.base import DeadlineExceeded, Run, Score, ScoreError, Scorer
+from verifiers.base import OnScore, Run, Score, Scorer
+from verifiers.errors import DeadlineExceeded
 from verifiers.registry import Registry
+from verifiers.score import ScoreError, to_json
 
 EXPANSION = 8
 """How many times a request's limit in bytes its samples may take once each has its group's
@@ -43,19 +51,16 @@ MIN_COMPARING_S = 0.1
 GROUPS_AT_A_TIME = 32
 """What a group comes to takes some 50 µs; so often the event loop may serve others."""
 
-RESPONSE = TypeAdapter(GroupsResponse)
-
 
 def groups_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_groups_request(settings.max_samples)
 
     @router.post(
         "/v1/groups",
-        response_model=GroupsResponse,
-        responses=PROBLEMS,
+        responses=PROBLEMS | answering(GroupsResponse),
         summary="Score groups of completions",
         description="Per group: one score a completion, in order, their advantages, the "
         "completion to keep, the majority answer, and statistics.",
@@ -83,7 +88,7 @@ def groups_router(
         response = await unless_disconnected(request, work)
         if response is None:
             return Response(None, CLIENT_CLOSED_REQUEST)
-        return Response(RESPONSE.dump_json(response), media_type="application/json")
+        return Response(to_json(response), media_type=JSON)
 
     return router
 
@@ -105,7 +110,7 @@ def shared_size(group: Group) -> int:
     """Of what every sample of the group gets, about."""
     prompt = group.prompt or ""
     texts = [prompt] if isinstance(prompt, str) else [message.text for message in prompt]
-    return sum(map(len, texts)) + len(orjson.dumps(group.reference))
+    return sum(map(len, texts)) + len(to_json(group.reference))
 
 
 async def answer(
@@ -133,10 +138,10 @@ async def answer(
         results.append(group_result(name, members, lengths, found, advantage, body.select, body.ks))
         if index % GROUPS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return GroupsResponse.model_construct(
+    return GroupsResponse(
         request_id=request_id.get(),
         groups=results,
-        advantage=advantage,
+        advantage=AdvantageUsed.of(advantage),
         summary=Summary.of(scores),
     )
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import PROBLEMS
+from app.quick_router import QuickRouter
 from app.strict_json import StrictRoute
 from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
-from verifiers.base import Name
+from verifiers.sample import Name
 
 MAX_RUNS = 256
 """Watched at a time; the one that was silent for longest is forgotten."""
@@ -61,7 +62,7 @@ def watch(run: str, monitor: Monitor) -> Watch:
 
 
 def monitors_router() -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["reward models"])
+    router = QuickRouter(route_class=StrictRoute, tags=["reward models"])
     monitors: OrderedDict[str, Monitor] = OrderedDict()
 
     @router.post(

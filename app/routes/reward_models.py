@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.errors import PROBLEMS
+from app.quick_router import QuickRouter
 from app.strict_json import StrictRoute
 from judges.reward_model.guards import GuardName
 from judges.reward_model.pool import NamedModel, RewardModels
@@ -62,7 +63,7 @@ class Reloaded(RewardModelDescription):
 
 
 def reward_models_router(models: RewardModels) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["reward models"])
+    router = QuickRouter(route_class=StrictRoute, tags=["reward models"])
 
     @router.get("/v1/reward-models", responses=PROBLEMS, summary="All reward models")
     async def list_reward_models() -> RewardModelList:

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import TypeAdapter
 
 from app.errors import PROBLEMS
 from app.idempotency import IdempotencyCache
 from app.log import request_id
+from app.openapi import JSON, NDJSON, answering
+from app.quick_router import QuickRouter
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -21,31 +22,26 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import OnScore, Scheduler
+from app.scheduler import Scheduler
 from app.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
 from app.strict_json import StrictRoute
-from verifiers.base import Score
+from verifiers.base import OnScore, Score
 from verifiers.registry import Registry
-
-NDJSON = "application/x-ndjson"
+from verifiers.score import to_json
 
 REFUSED = re.compile(r"q=0(?:\.0*)?")
-
-RESPONSE = TypeAdapter(ScoreResponse)
-SCORE = TypeAdapter(Score)
 
 
 def score_router(
     settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
 ) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, tags=["scoring"])
+    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
     request_type: Any = limited_score_request(settings.max_samples)
 
     @router.post(
         "/v1/score",
-        response_model=ScoreResponse,
-        responses={**PROBLEMS, 200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
+        responses=PROBLEMS | answering(ScoreResponse, **{NDJSON: {"schema": {"type": "string"}}}),
         summary="Score samples",
         description="One score a sample, in order. With `Accept: application/x-ndjson`, one "
         "score a line as each finishes, in any order, and a summary last. With an "
@@ -93,10 +89,8 @@ def accepts(accept: str, media_type: str) -> bool:
 
 
 def whole(scores: list[Score]) -> Response:
-    response = ScoreResponse.model_construct(
-        request_id=request_id.get(), scores=scores, summary=Summary.of(scores)
-    )
-    return Response(RESPONSE.dump_json(response), media_type="application/json")
+    response = ScoreResponse(request_id.get(), scores, Summary.of(scores))
+    return Response(to_json(response), media_type=JSON)
 
 
 async def stream(run: Scoring) -> AsyncIterator[bytes]:
@@ -107,12 +101,12 @@ async def stream(run: Scoring) -> AsyncIterator[bytes]:
     sent = 0
     try:
         while (score := await finished.get()) is not None:
-            yield SCORE.dump_json(score) + b"\n"
+            yield to_json(score) + b"\n"
             sent += 1
         scores = await scoring
         if not sent:  # a remembered answer, which was not scored again
-            yield b"".join(SCORE.dump_json(score) + b"\n" for score in scores)
-        yield SummaryLine(summary=Summary.of(scores)).model_dump_json().encode() + b"\n"
+            yield b"".join(to_json(score) + b"\n" for score in scores)
+        yield to_json(SummaryLine(Summary.of(scores))) + b"\n"
     finally:
         scoring.cancel()
 

@@ -14,6 +14,8 @@ from verifiers.base import Sample
 
 Role = Literal["system", "user", "assistant"]
 
+Sampling = tuple[tuple[str, str | float], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -39,6 +41,8 @@ class Ask:
     nonce: str | None = None
     """A random text in the turns that the reply is to repeat. Asks that differ in nothing else
     are equal: they share a call and its recorded reply, in which each finds its own nonce."""
+    sampling: Sampling = ()
+    """Further members of the request, such as `top_p`, for endpoints of chat completions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from judges.llm.base import Usage
 from judges.llm.caller import Caller
 from judges.llm.failures import CapReached, GivenUp
 from judges.llm.store import Store
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 logger = logging.getLogger(__name__)
 

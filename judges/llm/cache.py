@@ -27,6 +27,7 @@ def question_key(fingerprint: str, ask: Ask) -> bytes:
         ask.temperature,
         ask.seed,
         ask.nonce is not None,
+        *ask.sampling,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 

@@ -18,7 +18,7 @@ from judges.llm.backend import Call, most_tokens, usage_in
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.capabilities import NOT_UNDERSTOOD, Capabilities
 from judges.llm.endpoint import Endpoint
-from judges.llm.failures import Rejected, Unusable
+from judges.llm.failures import Declined, Rejected, Unusable
 
 Mode = Literal["json_schema", "json_object", "text"]
 """How a reply is held to its form, strictest first."""
@@ -109,6 +109,7 @@ class ChatBackend:
             "messages": [{"role": turn.role, "content": turn.content} for turn in ask.turns],
             self._length_field: ask.max_tokens,
             "temperature": ask.temperature,
+            **dict(ask.sampling),
             **parameters,
             **self._extra,
         }
@@ -134,7 +135,8 @@ def reply_of(document: Any, ask: Ask, usage: Usage) -> Reply:
     """The one reply in an endpoint's document.
 
     Raises:
-        Unusable: there is not exactly one, it is a refusal, empty, or was cut off.
+        Unusable: there is not exactly one, it is empty, or was cut off.
+        Declined: it is a refusal.
     """
     try:
         (choice,) = document["choices"]
@@ -143,7 +145,7 @@ def reply_of(document: Any, ask: Ask, usage: Usage) -> Reply:
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Unusable("the endpoint sent no choice, or not one alone", usage=usage) from None
     if refusal or reason == "content_filter":
-        raise Unusable("the judge refused", usage=usage)
+        raise Declined("the judge refused", usage=usage)
     if reason == "length":
         raise Unusable(f"the reply was cut off after {ask.max_tokens} tokens", usage=usage)
     if reason not in FINISHED or not isinstance(text, str) or not text.strip():

@@ -20,8 +20,8 @@ import orjson
 from judges.llm.backend import Call, distribution, most_tokens, usage_in
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.endpoint import Endpoint
-from judges.llm.failures import Unusable
-from verifiers.base import JudgeFailed
+from judges.llm.failures import Declined, Unusable
+from verifiers.errors import JudgeFailed
 
 Dialect = Literal["decisions", "systemone"]
 
@@ -114,13 +114,14 @@ def reply_of(document: Any, options: tuple[str, ...], usage: Usage) -> Reply:
     """The likeliest option, with the probabilities of all.
 
     Raises:
-        Unusable: a refusal, or no such answer.
+        Unusable: no such answer.
+        Declined: a refusal.
     """
     answer = answer_in(document)
     if answer is None:
         raise Unusable("the judge gave no answer", usage=usage)
     if answer.get("type") == "refusal":
-        raise Unusable("the judge refused", usage=usage)
+        raise Declined("the judge refused", usage=usage)
     found = by_option(answer.get("probabilities"))
     if answer.get("type") != "choice" or found is None:
         raise Unusable("the judge gave no probabilities", usage=usage)

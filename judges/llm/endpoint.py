@@ -15,7 +15,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import orjson
@@ -49,6 +51,10 @@ NO_MONEY = "insufficient_quota"
 """A 429 that no waiting helps."""
 
 
+parsed = lru_cache(httpx.URL)
+"""Takes longer than to read a reply."""
+
+
 class Endpoint:
     """Where judges answer over HTTP. Its key is in no error, log or repr.
 
@@ -59,19 +65,22 @@ class Endpoint:
 
     def __init__(self, base_url: str, *, api_key_env: str | None = None) -> None:
         self.base_url = base_url
+        self._proxy = proxy_to(httpx.URL(base_url))
         self.fault: str | None = None
         """Why nothing can be sent to it."""
-        self._headers = {
-            "Content-Type": "application/json",
-            # A compressed bomb would be unpacked before its size is known.
-            "Accept-Encoding": "identity",
-        }
+        self._headers = httpx.Headers(
+            {
+                "Content-Type": "application/json",
+                # A compressed bomb would be unpacked before its size is known.
+                "Accept-Encoding": "identity",
+            }
+        )
         if api_key_env is not None:
             key = os.environ.get(api_key_env, "").strip()
             if not (key.isascii() and key.isprintable() and key):
                 self.fault = f"the environment variable {api_key_env} holds no key"
             self._headers["Authorization"] = f"Bearer {key}"
-        self._idle: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncHTTPTransport] = []
         self._ssl: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
@@ -85,14 +94,17 @@ class Endpoint:
         """
         if self.fault is not None:
             raise Rejected(self.fault)
+        request = httpx.Request(
+            "POST", parsed(self.base_url + path), headers=self._headers, content=body
+        )
         response: httpx.Response | None = None
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._client() as client,
-                client.stream("POST", self.base_url + path, content=body) as response,
-            ):
-                content = await content_of(response)
+            async with asyncio.timeout(timeout_s), self._connection() as connection:
+                response = await connection.handle_async_request(request)
+                try:
+                    content = await content_of(response)
+                finally:
+                    await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise NotConnected("the endpoint cannot be reached") from None
         except (httpx.HTTPError, TimeoutError) as error:
@@ -102,34 +114,39 @@ class Endpoint:
         return document(content)
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client of one connection, for one call at a time.
+    async def _connection(self) -> AsyncIterator[httpx.AsyncHTTPTransport]:
+        """A transport of one connection, for one call at a time.
 
-        httpx looks through all connections of a client at every call, which for 64 of them
-        takes longer than all else. A list of clients of one each takes none.
+        httpx looks through all connections of a transport at every call, which for 64 of them
+        takes longer than all else. A list of transports of one each takes none.
         """
-        client = self._idle.pop() if self._idle else self._connected()
+        connection = self._idle.pop() if self._idle else self._new_connection()
         try:
-            yield client
+            yield connection
         except BaseException:
-            await client.aclose()
+            await connection.aclose()
             raise
-        self._idle.append(client)
+        self._idle.append(connection)
 
-    def _connected(self) -> httpx.AsyncClient:
+    def _new_connection(self) -> httpx.AsyncHTTPTransport:
+        # A client around it would take half as long again, for cookies, redirects and sign-in.
+        # Redirects would take the prompt, and the bill, elsewhere.
         self._ssl = self._ssl or httpx.create_ssl_context()
-        # Time is kept for the call as a whole. Redirects are not followed: they would take
-        # the prompt, and the bill, elsewhere.
-        return httpx.AsyncClient(
-            headers=self._headers,
-            timeout=None,
-            verify=self._ssl,
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S),
-        )
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE_S)
+        return httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits, proxy=self._proxy)
 
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().aclose()
+
+
+def proxy_to(url: httpx.URL) -> str | None:
+    """The proxy that the environment names for `url`: HTTPS_PROXY, ALL_PROXY, NO_PROXY …"""
+    if proxy_bypass(url.netloc.decode()):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 async def content_of(response: httpx.Response) -> bytes:

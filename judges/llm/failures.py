@@ -9,6 +9,7 @@
     │   ├── Rejected         no        no           -         no
     │   ├── CutOff           in full   no           counts    yes
     │   └── Unusable         as told   no           -         no
+    │       └── Declined     as told   no           -         no
     ├── CapReached           -         -            -         no
     ├── CircuitOpen          -         -            -         yes
     └── GivenUp              -         -            -         yes
@@ -22,7 +23,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from judges.llm.base import Usage
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 class CallFailed(JudgeFailed):
@@ -97,6 +98,10 @@ class Unusable(CallFailed):
 
     charged = True
     later = False
+
+
+class Declined(Unusable):
+    """A whole reply in which the judge refuses to give one."""
 
 
 class CapReached(JudgeFailed):

@@ -11,7 +11,7 @@ from judges.llm.cache import Cache, Recorded, question_key
 from judges.llm.caller import CALLER
 from judges.llm.limits import Counts, Limits
 from judges.llm.sharing import Flight, Flights
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 class HostedJudge:

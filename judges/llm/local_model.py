@@ -30,7 +30,7 @@ from judges.llm.backend import Call
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.decisions import check_options
 from judges.llm.failures import Unusable
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ The file is JSONL, a reply a line, in the words of `Ask` and `Reply`:
     {"turns": [["system", "…"], ["user", "…"]], "text": "…"}
 
 with, where they are not the defaults, `schema`, `options`, `max_tokens`, `temperature`,
-`seed` and `nonce` of the ask, and `finish_reason`, `probabilities` and `usage` (prompt and
-completion tokens) of the reply. An ask that differs only in its nonce is answered, too.
+`seed`, `nonce` and `sampling` of the ask, and `finish_reason`, `probabilities` and `usage`
+(prompt and completion tokens) of the reply. An ask that differs only in its nonce is answered,
+too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from judges.llm.backend import Call
 from judges.llm.base import Ask, Reply, Role, Turn, Usage
 from judges.llm.cache import Recorded, question_key
-from verifiers.base import JudgeFailed, first_fault
+from verifiers.base import first_fault
+from verifiers.errors import JudgeFailed
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -38,6 +40,7 @@ class Line(BaseModel):
     temperature: float = 0.0
     seed: int | None = None
     nonce: str | None = None
+    sampling: list[tuple[str, str | float]] = Field([], strict=False)
     text: str
     finish_reason: str = "stop"
     probabilities: dict[str, Probability] | None = None
@@ -53,6 +56,7 @@ class Line(BaseModel):
             self.temperature,
             self.seed,
             self.nonce,
+            tuple(self.sampling),
         )
 
     @property

@@ -1,7 +1,9 @@
 """The SQLite file of the judges: recorded replies, and what has been spent.
 
-One thread works on it, so that a slow disk never holds the event loop. Each job is one
-transaction. Several processes may share the file: caps then hold for all of them together.
+One thread works on it, so that a slow disk never holds the event loop. Jobs that wait together
+share a transaction, in which each is kept or undone by itself: replies come in bursts, and to
+wake the thread and to commit take longer than the jobs do. Several processes may share the
+file: caps then hold for all of them together.
 """
 
 from __future__ import annotations
@@ -12,9 +14,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+Job = Callable[[sqlite3.Connection], Any]
+
+Outcome = tuple[Any, sqlite3.Error | None]
+"""What a job returned, or why it did not."""
 
 BUSY_TIMEOUT_S = 10.0
 """How long another process may hold the file."""
@@ -41,23 +48,51 @@ class Store:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-store")
         self._connection: sqlite3.Connection | None = None
+        self._waiting: list[tuple[Job, asyncio.Future[Any]]] = []
+        self._worker: asyncio.Task[None] | None = None
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `job`, all of whose changes are kept, or none.
 
+        It runs after those that came before it, and also where nobody waits for it any more.
+
         Raises:
             sqlite3.Error: the file cannot be read or written.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, job)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, done))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await done
 
-    def _run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is None:
-            self._connection = opened(self._path)
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:  # commits, or rolls back
-            return job(self._connection)
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            taken, self._waiting = self._waiting, []
+            jobs = [job for job, _ in taken]
+            outcomes = await loop.run_in_executor(self._thread, self._outcomes, jobs)
+            for (_, done), (result, error) in zip(taken, outcomes, strict=True):
+                if done.cancelled():
+                    continue
+                if error is None:
+                    done.set_result(result)
+                else:
+                    done.set_exception(error)
+        self._worker = None
+
+    def _outcomes(self, jobs: list[Job]) -> list[Outcome]:
+        try:
+            if self._connection is None:
+                self._connection = opened(self._path)
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:  # commits, or rolls back
+                return [outcome(self._connection, job) for job in jobs]
+        except sqlite3.Error as error:
+            return [(None, error)] * len(jobs)
 
     async def close(self) -> None:
+        if self._worker is not None:
+            await self._worker
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._close)
         self._thread.shutdown()
@@ -66,6 +101,19 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def outcome(connection: sqlite3.Connection, job: Job) -> Outcome:
+    """What `job` comes to, which leaves nothing behind where it fails."""
+    connection.execute("SAVEPOINT job")
+    try:
+        result = job(connection)
+    except sqlite3.Error as error:
+        connection.execute("ROLLBACK TO job")
+        return None, error
+    finally:
+        connection.execute("RELEASE job")
+    return result, None
 
 
 def opened(path: Path | None) -> sqlite3.Connection:

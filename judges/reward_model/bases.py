@@ -196,6 +196,8 @@ def average_tokens(network: BertForSequenceClassification) -> None:
         nn.init.ones_(normalization.weight)
         nn.init.zeros_(normalization.bias)
     _set(bert.pooler.dense, POOLER_SCALE * identity)
+    for part in (layer, bert.pooler):
+        part.requires_grad_(False)  # an average it stays, whatever is trained
 
 
 def _set(layer: nn.Linear, weight: torch.Tensor) -> None:

@@ -27,7 +27,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from judges.reward_model.render import Prompt
-from verifiers.base import AssistantMessage, Message, Name, Text, first_fault
+from verifiers.base import Text, first_fault
+from verifiers.sample import AssistantMessage, Message, Name
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 """How hh-rlhf writes the turns of a dialogue."""

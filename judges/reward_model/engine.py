@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from verifiers.base import ModelUnavailable
+from verifiers.errors import ModelUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -29,6 +29,11 @@ class Options(BaseModel):
     train: Trained = Field(
         "head", description="The last layer alone, or every layer (word embeddings excepted)."
     )
+    frozen_layers: int = Field(
+        0,
+        ge=0,
+        description="With every layer trained: all but the first so many, which are read once.",
+    )
     max_length: int = Field(256, ge=8, description="Tokens of one text.")
     truncation: Truncation = "trim_prompt"
     heads: int = Field(4, ge=1, le=32, description="Members of the ensemble.")
@@ -76,4 +81,6 @@ class Options(BaseModel):
     def _scratch_has_no_features(self) -> Self:
         if self.base == "scratch" and self.train == "head":
             raise ValueError("base scratch has random weights, so train must be all")
+        if self.frozen_layers and (self.base == "scratch" or self.train == "head"):
+            raise ValueError("layers can only stay as they are where a base's others are trained")
         return self

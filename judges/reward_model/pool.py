@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from judges.reward_model.engine import Engine, ValueCache
 from judges.reward_model.guards import Guards, GuardsRefused
 from judges.reward_model.served import ServedModel
-from verifiers.base import ModelUnavailable
+from verifiers.errors import ModelUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from verifiers.base import Message
+from verifiers.sample import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

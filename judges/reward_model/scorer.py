@@ -30,7 +30,6 @@ from judges.reward_model.render import Truncation
 from judges.reward_model.served import Prepared, ServedModel
 from verifiers.base import (
     InvalidReference,
-    ModelUnavailable,
     Parameters,
     Sample,
     Score,
@@ -39,6 +38,7 @@ from verifiers.base import (
     Services,
     SpecError,
 )
+from verifiers.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from judges.reward_model.model import Reference

@@ -1,4 +1,4 @@
-"""Trains a reward model: every layer, or a head on an encoder that stays as it is.
+"""Trains a reward model: its layers, or a head on an encoder that stays as it is.
 
 Departures from the usual trainers: dropout is off, since both texts of a pair must be judged
 by the same network; a base's word embeddings stay fixed, since a few thousand pairs touch few
@@ -10,8 +10,8 @@ alone is, so that the first updates do not tear up the base for a random head (K
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ from judges.reward_model.data import Pair
 from judges.reward_model.loop import Progress, Rewards, Run, Watch
 from judges.reward_model.model import last_layer, linear, set_last_layer
 from judges.reward_model.options import Options
+from judges.reward_model.shortcuts import (
+    features_and_states,
+    padded_states,
+    recalling,
+    without_idle_feed_forward,
+)
 from judges.reward_model.texts import Texts, features_of, padded
 
 HEAD_INIT_STD = 0.02
@@ -43,6 +49,7 @@ def train(
     options: Options,
     *,
     features: Tensor | None = None,
+    states: Sequence[Tensor] | None = None,
     checkpoint: Path | None = None,
     watch: Watch | None = None,
 ) -> Progress:
@@ -51,13 +58,18 @@ def train(
     Args:
         texts: of all pairs, in their order.
         validation: indices of the pairs that decide when to stop.
-        features: of the texts, if they are known and the head alone is trained.
-        checkpoint: a file to go on from; for training every layer.
+        features: of the texts, if they are known; with frozen layers, if the states are, too.
+        states: what `options.frozen_layers` make of each text, if it is known.
+        checkpoint: a file to go on from; not for the head alone.
 
     Raises:
         TrainingFailed: see `Run.go`.
     """
     network.eval()  # no dropout
+    if options.frozen_layers and (features is None or states is None):
+        features, states = features_and_states(
+            network, texts, options.frozen_layers, options.micro_batch_tokens
+        )
     if options.base == SCRATCH:
         torch.manual_seed(options.seed)
         outputs = torch.randn(options.heads, last_layer(network)[1].in_features) * HEAD_INIT_STD
@@ -71,36 +83,32 @@ def train(
         set_head(network, head)
         if alone:
             return progress
-    return _train_all(network, texts, pairs, validation, options, checkpoint, watch)
-
-
-# --- every layer ------------------------------------------------------------------------
-
-
-def _train_all(
-    network: PreTrainedModel,
-    texts: Texts,
-    pairs: Sequence[Pair],
-    validation: Sequence[int],
-    options: Options,
-    checkpoint: Path | None,
-    watch: Watch | None,
-) -> Progress:
     lengths = [len(ids) for ids in texts.ids]
     longer = [max(pair) for pair in zip(lengths[0::2], lengths[1::2], strict=True)]
-    rewards = _by_network(network, texts, options)
     groups = _parameter_groups(network, options)
-    return Run(rewards, groups, pairs, validation, options, longer, checkpoint).go(watch)
+    with rewards_by(network, texts, options, states) as rewards:
+        return Run(rewards, groups, pairs, validation, options, longer, checkpoint).go(watch)
 
 
-def _by_network(network: PreTrainedModel, texts: Texts, options: Options) -> Rewards:
+# --- layers -----------------------------------------------------------------------------
+
+
+@contextmanager
+def rewards_by(
+    network: PreTrainedModel, texts: Texts, options: Options, states: Sequence[Tensor] | None
+) -> Iterator[Rewards]:
+    """Rewards of texts; with `states` of their lower layers, by the upper ones alone."""
+
     def rewards(indices: Sequence[int]) -> Tensor:
         ids, mask = padded([texts.ids[i] for i in indices], texts.pad_id, network.device)
+        if states is not None:
+            recall.states = padded_states([states[i] for i in indices], network.device)
         with autocast(options, network.device):
             logits: Tensor = network(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 
-    return rewards
+    with recalling(network, options.frozen_layers) as recall, without_idle_feed_forward(network):
+        yield rewards
 
 
 def autocast(options: Options, device: torch.device) -> AbstractContextManager[Any]:
@@ -110,7 +118,6 @@ def autocast(options: Options, device: torch.device) -> AbstractContextManager[A
 
 
 def _parameter_groups(network: PreTrainedModel, options: Options) -> list[dict[str, Any]]:
-    network.requires_grad_(True)
     head_rate = options.head_learning_rate
     if options.base != SCRATCH:
         network.get_input_embeddings().requires_grad_(False)

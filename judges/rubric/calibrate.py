@@ -32,18 +32,8 @@ from judges.rubric.fitting import (
     fitted_panel,
     joined,
 )
-from verifiers.base import (
-    Json,
-    Message,
-    Name,
-    Parameters,
-    Run,
-    Sample,
-    Score,
-    Scorer,
-    Text,
-    first_fault,
-)
+from verifiers.base import Parameters, Run, Sample, Score, Scorer, Text, first_fault
+from verifiers.sample import Json, Message, Name
 
 GROUP = "pair"
 

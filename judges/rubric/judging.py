@@ -20,7 +20,7 @@ from judges.rubric.hygiene import fresh_nonce
 from judges.rubric.parse import Malformed, Verdict, verdicts_in, weighted_verdict
 from judges.rubric.prompts import ask_for, ask_for_option, repaired
 from judges.rubric.questions import Question
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 T = TypeVar("T")
 

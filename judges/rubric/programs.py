@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.rubric.rubric import Criterion, Rubric
-from verifiers.base import Score, Scorer, ScorerSpec, SpecError
+from verifiers.base import Score, Scorer, SpecError
+from verifiers.sample import ScorerSpec
 from verifiers.weighted import AT_FAULT
 
 Build = Callable[[ScorerSpec], Scorer[Any]]

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from judges.rubric.formats import converted
 from judges.rubric.forms import YES_NO, Between, Form, OneOf
-from verifiers.base import Json, Name, Parameters, ScorerSpec, SpecError, first_fault
+from verifiers.base import Parameters, SpecError, first_fault
+from verifiers.sample import Json, Name, ScorerSpec
 from verifiers.weighted import MAX_WEIGHT, not_zero
 
 MAX_CRITERIA = 64

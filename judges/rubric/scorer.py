@@ -32,23 +32,22 @@ from judges.rubric.rubric import MAX_CRITERIA, Criterion, Rubric, SampleRubric
 from verifiers.base import (
     InternalError,
     InvalidReference,
-    JudgeFailed,
     LaneName,
     MissingField,
-    Name,
     Outcome,
     Parameters,
     Run,
     Sample,
     Score,
     Scorer,
-    ScorerSpec,
     ScoringError,
     Services,
     SpecError,
     first_fault,
 )
+from verifiers.errors import JudgeFailed
 from verifiers.extract import AnswerFrom, answer_in
+from verifiers.sample import Name, ScorerSpec
 from verifiers.weighted import joint_error
 
 logger = logging.getLogger(__name__)

@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 from tests.app.conftest import CATASTROPHIC, FINE, HANGS, in_process, score
 
+EDIT = {"type": "string_reversal", "partial": "edit"}
+
 
 def composite(gate: Any = None, **components: Any) -> dict[str, Any]:
     parts = {name: {"scorer": spec, "weight": 1.0} for name, spec in components.items()}
@@ -39,6 +41,22 @@ def test_a_deadline_over_a_part_leaves_the_whole_unscored() -> None:
         assert reply.json()["scores"][0]["error"]["code"] == "deadline_exceeded"
         again = score(client, {"completion": FINE}, scorer=spec, deadline_s=30)
         assert again.json()["scores"][0]["reward"] == 1.0
+
+
+def test_a_deadline_over_one_sample_takes_no_score_from_the_others() -> None:
+    spec = composite(pattern=CATASTROPHIC, short="repetition")
+    with in_process(cpu_limit_s=60, cpu_workers=2) as client:
+        samples = [{"completion": text} for text in (FINE, HANGS, FINE)]
+        first, second, third = score(client, *samples, scorer=spec, deadline_s=3).json()["scores"]
+    assert (first["reward"], third["reward"]) == (1.0, 1.0)
+    assert second["error"]["code"] == "deadline_exceeded"
+
+
+def test_the_time_of_a_composite_is_that_of_its_parts(client: TestClient) -> None:
+    text = "a long text of many words " * 200
+    spec = composite(a=EDIT, b="repetition")
+    [whole] = score(client, {"completion": text, "reference": text}, scorer=spec).json()["scores"]
+    assert whole["elapsed_ms"] > 0
 
 
 def test_composites_ask_for_the_places_of_all_their_parts(client: TestClient) -> None:

@@ -11,10 +11,11 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.well_formed import SCORE, well_formed
+from app.well_formed import well_formed
 from tests.app.conftest import LINUX, in_process
 from verifiers import registry
-from verifiers.base import Parameters, Sample, Score, ScoreError, Verifier
+from verifiers.base import Parameters, Sample, Score, Verifier
+from verifiers.score import ScoreError, to_json
 
 CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
@@ -80,7 +81,7 @@ def test_what_was_lost_is_written_out() -> None:
 
 @given(st.recursive(st.text(st.characters()) | st.integers(), st.lists))
 def test_any_text_can_be_written(details: Any) -> None:
-    SCORE.dump_json(well_formed(Score(reward=0.0, details={"x": details})))
+    to_json(well_formed(Score(reward=0.0, details={"x": details})))
 
 
 def test_what_can_be_written_is_left_alone() -> None:

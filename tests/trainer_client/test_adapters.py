@@ -19,10 +19,18 @@ from typing import Any
 
 import pytest
 
+from tests.trainer_client.scripted_server import ScriptedServer
 from trainer_client import GroupScores, RequestRefused, Score, ScoreError, adapters
 from trainer_client.adapters import atropos, openrlhf, verl
 from trainer_client.adapters.remote import RemoteScorer, connection
-from trainer_client.adapters.trl import AsyncReward, Reward, group_names
+from trainer_client.adapters.texts import after_prompt, neighbours
+from trainer_client.adapters.trl import AsyncReward, Reward
+
+A_SCREEN = 66
+"""Lines."""
+
+SHARED = {"remote", "texts", "logs"}
+"""What the adapters have in common."""
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(adapters.__path__))
 SHAPED = {
@@ -43,7 +51,7 @@ def _connections_end() -> Iterator[None]:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_adapter_fits_on_a_screen_and_is_imported_without_its_framework(name: str) -> None:
     module = importlib.import_module(f"trainer_client.adapters.{name}")
-    assert len(inspect.getsource(module).splitlines()) <= 100
+    assert len(inspect.getsource(module).splitlines()) <= A_SCREEN
     program = f"import json, sys, trainer_client.adapters.{name}; print(json.dumps([*sys.modules]))"
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -54,7 +62,7 @@ def test_an_adapter_fits_on_a_screen_and_is_imported_without_its_framework(name:
 
 def test_the_table_of_failures_lists_every_adapter() -> None:
     rows = [line for line in (adapters.__doc__ or "").splitlines() if line.startswith("| ")][1:]
-    assert sorted(row.split()[1] for row in rows) == sorted(set(NAMES) - {"remote"})
+    assert sorted(row.split()[1] for row in rows) == sorted(set(NAMES) - SHARED)
 
 
 # --- TRL --------------------------------------------------------------------------------
@@ -111,7 +119,7 @@ def test_trls_conversations_are_scored_by_their_last_assistant_message(service_u
 
 
 def test_trls_neighbours_with_one_prompt_are_a_group(service_url: str) -> None:
-    assert list(group_names(["a", "a", "b", "a"])) == ["0", "0", "1", "2"]
+    assert neighbours(["a", "a", "b", "a"]) == ["0", "0", "1", "2"]
     completions = ["\\boxed{1/2}", "\\boxed{0.5}", "\\boxed{3}", "\\boxed{3}"]
     reward = Reward(service_url, "majority", reference=None)
     assert reward(prompts=["a", "a", "a", "b"], completions=completions) == [1.0, 1.0, 0.0, 1.0]
@@ -156,6 +164,13 @@ def test_verls_data_source_names_the_scorer_by_default(service_url: str) -> None
     assert [score["valid"] for score in verl_scores(service_url, None)] == [1.0, 1.0, 0.0]
 
 
+def test_verls_judges_are_told_the_question_of_the_row() -> None:
+    with ScriptedServer() as server:
+        asked = verl.compute_score("math", "1", "1", {"question": "How many?"}, url=server.url)
+        assert asyncio.run(asked)["score"] == 1.0
+        assert server.received[0].document["samples"][0]["prompt"] == "How many?"
+
+
 # --- OpenRLHF ---------------------------------------------------------------------------
 
 PROMPT = "<|im_start|>user\nReverse abc<|im_end|>\n<|im_start|>assistant\n"
@@ -174,7 +189,7 @@ PROMPT = "<|im_start|>user\nReverse abc<|im_end|>\n<|im_start|>assistant\n"
     ],
 )
 def test_openrlhfs_queries_are_cut_at_the_prompt(query: str, completion: str | None) -> None:
-    assert openrlhf.completion_of(query, PROMPT, openrlhf.SPECIAL_TOKENS) == completion
+    assert after_prompt(query, PROMPT) == completion
 
 
 def test_openrlhf_gets_tensors_with_the_same_keys_for_every_sample(service_url: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -20,24 +22,47 @@ SERVER_PYTHON = os.environ.get("ASSAY_SERVER_PYTHON", str(ROOT / ".venv" / "bin"
 READY = "Assay is ready at "
 
 
+FOREIGN = {
+    "run_code": True,
+    "test_program": True,
+    "default_preset": "string_reversal",
+}
+PRESETS = {"says_cba": {"type": "regex", "pattern": "cba", "match": "search"}}
+
+
+@contextmanager
+def served(**settings: str) -> Iterator[str]:
+    """The address of a live service with these settings."""
+    environment = {**os.environ, "ASSAY_CPU_WORKERS": "1", "PYTHONPATH": str(ROOT), **settings}
+    command = [SERVER_PYTHON, "-m", "app.cli", "serve", "--port", "0", "--log-level", "error"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith(READY), "the service did not start: is `make test` set up?"
+            yield line.removeprefix(READY).strip()
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[str]:
     """The address of a live service."""
-    settings = {"ASSAY_CPU_WORKERS": "1", "ASSAY_SANDBOX_WORKERS": "0", "PYTHONPATH": str(ROOT)}
-    command = [SERVER_PYTHON, "-m", "app.cli", "serve", "--port", "0", "--log-level", "warning"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith(READY), "the service did not start: is `make test` set up?"
-        yield line.removeprefix(READY).strip()
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    with served(ASSAY_SANDBOX_WORKERS="0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def foreign() -> Iterator[str]:
+    """The address of a live service with all foreign routes on."""
+    with served(
+        ASSAY_SANDBOX_WORKERS=str(int(sys.platform == "linux")),
+        ASSAY_PROTOCOLS=json.dumps(FOREIGN),
+        ASSAY_PRESETS=json.dumps(PRESETS),
+    ) as url:
+        yield url
 
 
 @pytest.fixture
@@ -84,3 +109,9 @@ def module_from(path: Path) -> ModuleType:
 def service_advantages() -> ModuleType:
     """The service's own module of advantages, which depends on nothing else of the service."""
     return module_from(ROOT / "app" / "grouping" / "advantages.py")
+
+
+@pytest.fixture(scope="session")
+def slime() -> ModuleType:
+    """slime's client, as far as `contracts/` has it."""
+    return module_from(CONTRACTS / "slime_rm.py")

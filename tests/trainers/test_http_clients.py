@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-SERVER_PYTHON = os.environ.get("ASSAY_SERVER_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
-READY = "Assay is ready at "
-
-PROTOCOLS = {"run_code": True, "test_program": True, "default_preset": "string_reversal"}
-
 runs_programs = pytest.mark.skipif(sys.platform != "linux", reason="programs run on Linux only")
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a live service with all foreign routes on."""
-    settings = {
-        "ASSAY_CPU_WORKERS": "1",
-        "ASSAY_SANDBOX_WORKERS": str(int(sys.platform == "linux")),
-        "ASSAY_PROTOCOLS": json.dumps(PROTOCOLS),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [SERVER_PYTHON, "-m", "app.cli", "serve", "--port", "0", "--log-level", "error"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith(READY), "the service did not start: is `make test` set up?"
-            yield line.removeprefix(READY).strip()
-        finally:
-            process.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -64,20 +32,94 @@ def openrlhf_rewards(endpoint: str, *rows: tuple[str, Any]) -> Any:
     return reply
 
 
-def test_openrlhf_fetches_rewards(url: str) -> None:
-    endpoint = f"{url}/compat/openrlhf/string_reversal/get_reward"
+def test_openrlhf_fetches_rewards(foreign: str) -> None:
+    endpoint = f"{foreign}/compat/openrlhf/string_reversal/get_reward"
     reply = openrlhf_rewards(endpoint, ("cba<|im_end|>", "abc"), ("abc<|im_end|>", "abc"))
     assert reply["rewards"] == [1.0, 0.0]
     assert reply["scores"] == [1.0, 0.0]
     assert reply["extra_logs"] == {"valid": [1.0, 1.0]}
 
 
-def test_openrlhf_gets_numbers_under_the_same_keys_for_what_has_no_score(url: str) -> None:
-    scored = openrlhf_rewards(f"{url}/get_reward", ("cba", "abc"))
-    unscored = openrlhf_rewards(f"{url}/get_reward", ("cba", None))
+def test_openrlhf_gets_numbers_under_the_same_keys_for_what_has_no_score(foreign: str) -> None:
+    scored = openrlhf_rewards(f"{foreign}/get_reward", ("cba", "abc"))
+    unscored = openrlhf_rewards(f"{foreign}/get_reward", ("cba", None))
     assert unscored["rewards"] == [0.0]
     assert unscored["extra_logs"] == {"valid": [0.0]}
     assert scored["extra_logs"].keys() == unscored["extra_logs"].keys()
+
+
+# --- slime, as far as `contracts/` has it -----------------------------------------------
+
+
+def slime_sample(response: str, label: Any) -> dict[str, Any]:
+    return {"prompt": "Reverse abc", "response": response, "label": label}
+
+
+@pytest.mark.parametrize(("response", "reward"), [("cba", 1.0), ("abc", 0.0)])
+def test_slime_gets_a_number(foreign: str, slime: ModuleType, response: str, reward: float) -> None:
+    url, sample = f"{foreign}/compat/slime/string_reversal", slime_sample(response, "abc")
+    assert asyncio.run(slime.remote_rm(url, sample, tries=2)) == reward
+    asked = slime.remote_rm(f"{url}?object=1", sample, tries=2, key="score")
+    assert asyncio.run(asked) == reward
+
+
+def test_slime_raises_where_there_is_no_score_unless_zeros_are_asked_for(
+    foreign: str, slime: ModuleType
+) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    url, sample = f"{foreign}/compat/slime/string_reversal", slime_sample("cba", None)
+    with pytest.raises(aiohttp.ClientResponseError, match="422"):
+        asyncio.run(slime.remote_rm(url, sample, tries=2))
+    url += "?on_error=zero"
+    assert asyncio.run(slime.remote_rm(url, sample, tries=2)) == 0.0
+    asked = slime.remote_rm(f"{url}&object=1", sample, tries=2, key="valid")
+    assert asyncio.run(asked) == 0.0
+
+
+# --- verl's client of reward models -----------------------------------------------------
+
+
+class Tokenizer:
+    """All of a tokenizer that verl's worker uses: a code point a token, and a line a turn."""
+
+    eos_token, bos_token = "\0", None
+
+    def decode(self, ids: Any) -> str:
+        return "".join(map(chr, ids.tolist()))
+
+    def apply_chat_template(self, chat: list[dict[str, str]], **_: Any) -> str:
+        return "\n".join(message["content"] for message in chat)
+
+
+def verl_reward_model(url: str, engine: str, completion: str) -> dict[str, Any]:
+    worker_type = pytest.importorskip("verl.experimental.reward_loop.reward_loop").RewardLoopWorker
+    import numpy as np
+    import torch
+    from omegaconf import OmegaConf
+    from verl import DataProto
+
+    worker = object.__new__(worker_type)  # whose constructor loads models' tokenizers from disk
+    model = {"model_path": "says_cba", "rollout": {"name": engine}}
+    worker.config = OmegaConf.create({"reward": {"reward_model": model}})
+    worker.reward_router_address = url.removeprefix("http://")
+    worker.input_tokenizer = worker.reward_model_tokenizer = Tokenizer()
+    ids = torch.tensor([list(map(ord, completion + Tokenizer.eos_token))])
+    prompts = np.empty(1, dtype=object)
+    prompts[0] = [{"role": "user", "content": "Reverse abc"}]
+    data = DataProto.from_dict(
+        tensors={"responses": ids, "attention_mask": torch.ones_like(ids)},
+        non_tensors={"raw_prompt": prompts},
+    )
+    scored: dict[str, Any] = asyncio.run(worker.compute_score_disrm(data))
+    return scored
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+@pytest.mark.parametrize(("completion", "reward"), [("cba", 1.0), ("abc", 0.0)])
+def test_verl_takes_it_for_its_reward_models_server(
+    foreign: str, engine: str, completion: str, reward: float
+) -> None:
+    assert verl_reward_model(foreign, engine, completion)["reward_score"] == reward
 
 
 # --- SandboxFusion, and verl's client of it ---------------------------------------------
@@ -88,38 +130,38 @@ def test_openrlhf_gets_numbers_under_the_same_keys_for_what_has_no_score(url: st
     ("code", "status", "stdout"),
     [("print(int(input()) * 2)", "Success", "42\n"), ("print('x'); 1 / 0", "Failed", "x\n")],
 )
-def test_sandbox_fusion_runs_code(url: str, code: str, status: str, stdout: str) -> None:
+def test_sandbox_fusion_runs_code(foreign: str, code: str, status: str, stdout: str) -> None:
     fusion = pytest.importorskip("sandbox_fusion")
     request = fusion.RunCodeRequest(code=code, language="python", stdin="21\n", run_timeout=5)
-    reply = fusion.run_code(request, endpoint=url, max_attempts=1)
+    reply = fusion.run_code(request, endpoint=foreign, max_attempts=1)
     assert reply.status.value == status
     assert reply.run_result.stdout == stdout
     assert (reply.run_result.return_code == 0) == (status == "Success")
 
 
 @runs_programs
-def test_sandbox_fusion_sees_a_time_limit(url: str) -> None:
+def test_sandbox_fusion_sees_a_time_limit(foreign: str) -> None:
     fusion = pytest.importorskip("sandbox_fusion")
     request = fusion.RunCodeRequest(code="while True: pass", language="python", run_timeout=0.3)
-    reply = fusion.run_code(request, endpoint=url, max_attempts=1)
+    reply = fusion.run_code(request, endpoint=foreign, max_attempts=1)
     assert reply.run_result.status.value == "TimeLimitExceeded"
 
 
 @runs_programs
 @pytest.mark.parametrize(("code", "passed"), [("print(input())", True), ("print(1)", False)])
-def test_verl_judges_by_the_sandbox(url: str, code: str, passed: bool) -> None:
+def test_verl_judges_by_the_sandbox(foreign: str, code: str, passed: bool) -> None:
     fusion = pytest.importorskip("verl.utils.reward_score.sandbox_fusion.utils")
     tests = {"inputs": ["a\n", "b\n"], "outputs": ["a\n", "b\n"]}
-    results, _ = fusion.check_correctness(f"{url}/run_code", tests, code, timeout=5)
+    results, _ = fusion.check_correctness(f"{foreign}/run_code", tests, code, timeout=5)
     assert results == [passed, passed]
 
 
 # --- eval-protocol ----------------------------------------------------------------------
 
 
-def remote(url: str) -> Any:
+def remote(foreign: str) -> Any:
     evaluation = pytest.importorskip("eval_protocol.reward_function")
-    endpoint = f"{url}/compat/eval-protocol/string_reversal/reward"
+    endpoint = f"{foreign}/compat/eval-protocol/string_reversal/reward"
     return evaluation.RewardFunction(mode="remote", endpoint=endpoint)
 
 
@@ -131,16 +173,18 @@ def conversation(completion: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("completion", "score"), [("cba", 1.0), ("abc", 0.0)])
-def test_eval_protocol_gets_scores(url: str, completion: str, score: float) -> None:
-    result = remote(url)(messages=conversation(completion), ground_truth="abc")
+def test_eval_protocol_gets_scores(foreign: str, completion: str, score: float) -> None:
+    result = remote(foreign)(messages=conversation(completion), ground_truth="abc")
     assert result.score == score
     assert result.is_score_valid
 
 
-def test_eval_protocol_raises_where_there_is_no_score(url: str) -> None:
+def test_eval_protocol_raises_where_there_is_no_score(foreign: str) -> None:
     requests = pytest.importorskip("requests")
     with pytest.raises(requests.HTTPError, match="422"):
-        remote(url)(messages=conversation("cba"), ground_truth=[{"role": "user", "content": "a"}])
+        remote(foreign)(
+            messages=conversation("cba"), ground_truth=[{"role": "user", "content": "a"}]
+        )
 
 
 # --- NeMo Gym ---------------------------------------------------------------------------
@@ -165,29 +209,62 @@ def gym_row(completion: str, answer: Any) -> dict[str, Any]:
     [("cba", "abc", 1.0, False), ("abc", "abc", 0.0, False), ("cba", 7, 0.0, True)],
 )
 def test_nemo_gym_models_take_the_reply(
-    url: str, completion: str, answer: Any, reward: float, masked: bool
+    foreign: str, completion: str, answer: Any, reward: float, masked: bool
 ) -> None:
     gym = pytest.importorskip("nemo_gym.base_resources_server")
     requests = pytest.importorskip("requests")
     row = gym_row(completion, answer)
     gym.BaseVerifyRequest.model_validate(row)
-    reply = requests.post(f"{url}/verify", json=row, timeout=30)
+    reply = requests.post(f"{foreign}/verify", json=row, timeout=30)
     for model in (gym.BaseVerifyResponse, gym.BaseMultiRewardVerifyResponse):
         verified = model.model_validate(reply.json())
         assert (verified.reward, verified.mask_sample) == (reward, masked)
         assert (verified.failure_kind is not None) == masked
 
 
-def test_nemo_gym_models_take_the_companions_replies(url: str) -> None:
+def test_nemo_gym_models_take_the_companions_replies(foreign: str) -> None:
     gym = pytest.importorskip("nemo_gym.base_resources_server")
     requests = pytest.importorskip("requests")
     ids = {"resources_session_id": "s", "episode_id": "e"}
-    seeded = requests.post(f"{url}/seed_session", json={**ids, "task_id": "t"}, timeout=30)
+    seeded = requests.post(f"{foreign}/seed_session", json={**ids, "task_id": "t"}, timeout=30)
     gym.ResourcesSeedSessionResponse.model_validate(seeded.json())
-    closed = requests.post(f"{url}/close_session", json=ids, timeout=30)
+    closed = requests.post(f"{foreign}/close_session", json=ids, timeout=30)
     gym.ResourcesCloseSessionResponse.model_validate(closed.json())
     rewards = {"verify_responses": [{"reward": 1.0}, {"reward": 0.0, "mask_sample": True}]}
-    metrics = requests.post(f"{url}/aggregate_metrics", json=rewards, timeout=30).json()
+    metrics = requests.post(f"{foreign}/aggregate_metrics", json=rewards, timeout=30).json()
     assert gym.AggregateMetrics.model_validate(metrics).key_metrics["mean/reward"] == 1.0
-    mode = requests.get(f"{url}/reverify_mode", timeout=30).json()
+    mode = requests.get(f"{foreign}/reverify_mode", timeout=30).json()
     assert gym.ReverifyMode(mode) is gym.ReverifyMode.STATELESS
+
+
+def test_nemo_gyms_client_takes_it_for_a_resources_server(foreign: str) -> None:
+    """What its simple agent does after a model has answered."""
+    servers = pytest.importorskip("nemo_gym.server_utils")
+    models = pytest.importorskip("responses_api_agents.simple_agent.app")
+    from omegaconf import OmegaConf
+
+    host, port = foreign.removeprefix("http://").split(":")
+    address = {"host": host, "port": int(port)}
+    gym = servers.ServerClient(
+        head_server_config=servers.BaseServerConfig(**address),
+        global_config_dict=OmegaConf.create({"assay": {"resources_servers": {"one": address}}}),
+    )
+
+    async def verified(row: dict[str, Any]) -> Any:
+        seeded = await gym.post("assay", "/seed_session", json=row)
+        await servers.raise_for_status(seeded)
+        reply = await gym.post("assay", "/verify", json=row, cookies=seeded.cookies)
+        await servers.raise_for_status(reply)
+        return models.SimpleAgentVerifyResponse.model_validate(
+            await servers.get_response_json(reply)
+        )
+
+    async def main() -> list[Any]:
+        session = servers.set_global_aiohttp_client(servers.GlobalAIOHTTPAsyncClientConfig())
+        async with session:
+            return [await verified(gym_row(*each)) for each in (("cba", "abc"), ("cba", 7))]
+
+    assert gym.poll_for_status("assay") == "success"
+    right, unscored = asyncio.run(main())
+    assert (right.reward, right.mask_sample) == (1.0, False)
+    assert (unscored.reward, unscored.mask_sample) == (0.0, True)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,12 +19,14 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from tests.verifiers.cases import Case, all_cases
-from verifiers.base import AssistantMessage, Outcome, Sample, Score, Scorer, Verifier
+from verifiers.base import Outcome, Sample, Score, Scorer, Verifier
 from verifiers.registry import Registry
+from verifiers.sample import AssistantMessage
+from verifiers.score import to_json
 
 REGISTRY = Registry()
 NAMES = sorted(REGISTRY.types)
-SCORE = TypeAdapter(Score)
+read_score = msgspec.json.Decoder(Score).decode
 OUTCOMES = TypeAdapter(Outcome)
 
 every_scorer = pytest.mark.parametrize("name", NAMES)
@@ -74,7 +77,7 @@ def keeps_the_contract(scorer: Scorer[Any], score: Score) -> bool:
         and math.isfinite(score.reward)
         and lowest <= score.reward <= highest
         and OUTCOMES.validate_python(score.outcome) == score.outcome
-        and SCORE.validate_json(SCORE.dump_json(score)) == score
+        and read_score(to_json(score)) == score
     )
 
 

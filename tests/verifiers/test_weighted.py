@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.base import (
-    DeadlineExceeded,
     InvalidReference,
+    OnScore,
     Sample,
     Score,
     Scorer,
@@ -22,6 +22,7 @@ from verifiers.base import (
     Verifier,
     run_here,
 )
+from verifiers.errors import DeadlineExceeded
 from verifiers.registry import Registry
 from verifiers.weighted import MAX_PARTS, Weighted
 
@@ -161,12 +162,13 @@ class Failing(Verifier[Any]):
 def failing(errors: dict[str, ScoringError]) -> Registry:
     """A registry in whose composites the scorers of these types fail."""
 
-    async def run(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
-        if scorer.name not in errors:
-            return await run_here(scorer, samples)
-        broken = Failing(None)
-        broken.error = errors[scorer.name]
-        return await broken.score(samples)
+    async def run(
+        scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+    ) -> list[Score]:
+        if (error := errors.get(scorer.name)) is not None:
+            scorer = Failing(None)
+            scorer.error = error
+        return await run_here(scorer, samples, on_score)
 
     return Registry(run=run)
 
@@ -211,11 +213,13 @@ def test_parts_run_side_by_side_each_once() -> None:
     running: list[str] = []
     together: set[str] = set()
 
-    async def run(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
+    async def run(
+        scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+    ) -> list[Score]:
         running.append(scorer.name)
         await asyncio.sleep(0)
         together.update(running)
-        return await run_here(scorer, samples)
+        return await run_here(scorer, samples, on_score)
 
     spec = weighted(
         {"g": {"scorer": "repetition", "at_least": 0.0}}, a=("format", 1.0), b=(EDIT, 1)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer_client.adapters.remote import RemoteScorer
+from trainer_client.adapters.texts import last_reply
 
 
 def environment(remote: RemoteScorer, *, reference: str = "ground_truth") -> type[Any]:
@@ -52,8 +53,10 @@ def environment(remote: RemoteScorer, *, reference: str = "ground_truth") -> typ
 
 def sample(log: Sequence[Any], reference: Any) -> dict[str, Any]:
     """The last thing that the policy wrote, and what it was asked."""
-    spoken = [index for index, message in enumerate(log) if message["role"] == "assistant"]
-    end = spoken[-1] if spoken else len(log)
-    prompt = [{"role": m["role"], "content": m["content"]} for m in log[:end]]
-    completion = log[end]["content"] if spoken else ""
-    return {"prompt": prompt, "completion": completion, "reference": reference}
+    at = last_reply(log)
+    before = log if at is None else log[:at]
+    return {
+        "prompt": [{"role": message["role"], "content": message["content"]} for message in before],
+        "completion": "" if at is None else log[at]["content"],
+        "reference": reference,
+    }

@@ -11,14 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainer_client.adapters.remote import RemoteScorer, components
+from trainer_client.adapters.logs import components
+from trainer_client.adapters.remote import RemoteScorer
+from trainer_client.adapters.texts import SPECIAL_TOKENS, after_prompt
 from trainer_client.types import Score
-
-SPECIAL_TOKENS = (
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<|return|>",
-    "<end_of_turn>", "<eos>", "</s>", "<pad>", "<｜end▁of▁sentence｜>",
-)  # fmt: skip
-"""What models end with: `queries` are decoded with their special tokens."""
 
 
 def reward_function(
@@ -39,7 +35,7 @@ def reward_function(
     ) -> dict[str, Any]:
         import torch
 
-        texts = map(lambda q, p: completion_of(q, p, special_tokens), queries, prompts)
+        texts = map(lambda q, p: after_prompt(q, p, special_tokens), queries, prompts)
         rows = zip(prompts, texts, labels, strict=True)
         known = [
             {"id": str(index), "prompt": prompt, "completion": text, "reference": label}
@@ -53,21 +49,6 @@ def reward_function(
         return {"rewards": rewards, "scores": rewards, "extra_logs": extra}
 
     return reward_func
-
-
-def completion_of(query: str, prompt: str, special_tokens: Sequence[str]) -> str | None:
-    """What the policy wrote; None where the prompt is not in front of it, as it was given.
-
-    Then nobody can tell where the completion begins, and an answer in the prompt might be
-    taken for the policy's.
-    """
-    start = query.find(prompt)
-    if start < 0:
-        return None
-    text = query[start + len(prompt) :].rstrip()
-    while ending := next((token for token in special_tokens if text.endswith(token)), None):
-        text = text.removesuffix(ending).rstrip()
-    return text
 
 
 def log_of(score: Score | None, parts: Sequence[str]) -> dict[str, float]:

@@ -57,9 +57,3 @@ def connection(process: int, url: str, api_key: str | None, max_outage_s: float)
     client = RewardClient(url, api_key=api_key, max_outage_s=max_outage_s)
     atexit.register(client.close)
     return client
-
-
-def components(score: Score | None, names: Sequence[str]) -> dict[str, float]:
-    """These components, 0.0 where there are none: for trainers that want constant keys."""
-    found = score.components if score is not None else {}
-    return {name: float(found.get(name, 0.0)) for name in names}

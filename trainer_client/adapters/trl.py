@@ -9,90 +9,58 @@ time, so a scorer that compares the completions of a group needs all of them in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 from typing import Any
 
+from trainer_client.adapters.logs import means, outcomes
 from trainer_client.adapters.remote import RemoteScorer
+from trainer_client.adapters.texts import neighbours, reply_in
 from trainer_client.types import Score
 from trainer_client.wire import Spec
+
+Rows = Sequence[Any]
 
 
 class Reward:
     """A reward function. None stays None: TRL leaves it out of the group.
 
-    Logged are each completion's `outcome`, the means of the components, and the share that
-    could not be scored.
-
     Args:
-        reference: the column of the dataset that holds what is right; None where the scorer
-            needs none.
-        name: what TRL logs the reward under.
+        reference: the column of the dataset that holds what is right, if the scorer needs it.
+        name: what TRL logs the reward under, with outcomes, components and the share unscored.
+        options: of `RemoteScorer`.
     """
 
     def __init__(
-        self,
-        url: str,
-        scorer: Spec,
-        *,
-        reference: str | None = "answer",
-        name: str = "assay",
+        self, url: str, scorer: Spec, *, reference: str | None = "answer", name: str = "assay",
         **options: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.remote = RemoteScorer(url, scorer, **options)
         self.reference = reference
         self.__name__ = name
 
-    def __call__(
-        self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
-    ) -> list[float | None]:
+    def __call__(self, prompts: Rows, completions: Rows, **columns: Any) -> Any:
         return self.logged(self.remote.score(self.samples(prompts, completions, columns)), columns)
 
-    def samples(
-        self, prompts: Sequence[Any], completions: Sequence[Any], columns: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    def samples(self, prompts: Rows, completions: Rows, columns: dict[str, Any]) -> list[Any]:
         references = [None] * len(prompts) if self.reference is None else columns[self.reference]
-        rows = zip(prompts, completions, references, group_names(prompts), strict=True)
+        rows = zip(prompts, completions, references, neighbours(prompts), strict=True)
         return [
-            {"prompt": prompt, "completion": last(completion), "reference": right, "group": group}
-            for prompt, completion, right, group in rows
+            {"prompt": prompt, "completion": reply_in(spoken), "reference": right, "group": group}
+            for prompt, spoken, right, group in rows
         ]
 
     def logged(self, scores: Sequence[Score], columns: dict[str, Any]) -> list[float | None]:
-        log_extra: Callable[..., None] | None = columns.get("log_extra")
-        log_metric: Callable[..., None] | None = columns.get("log_metric")
-        if log_extra is not None:
-            codes = [score.outcome or (score.error and score.error.code) for score in scores]
-            log_extra(f"{self.__name__}/outcome", codes)
-        if log_metric is not None:
-            log_metric(f"{self.__name__}/unscored", fmean(not score.scored for score in scores))
-            for part in sorted({part for score in scores for part in score.components}):
-                values = [s.components[part] for s in scores if part in s.components]
-                log_metric(f"{self.__name__}/{part}", fmean(values))
+        if (log_extra := columns.get("log_extra")) is not None:
+            log_extra(f"{self.__name__}/outcome", outcomes(scores))
+        if (log_metric := columns.get("log_metric")) is not None:
+            for name, value in means(scores).items():
+                log_metric(f"{self.__name__}/{name}", value)
         return [score.reward for score in scores]
 
 
 class AsyncReward(Reward):
     """The same as a coroutine, so that several reward functions wait at the same time."""
 
-    async def __call__(  # type: ignore[override]
-        self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
-    ) -> list[float | None]:
+    async def __call__(self, prompts: Rows, completions: Rows, **columns: Any) -> Any:
         samples = self.samples(prompts, completions, columns)
         return self.logged(await self.remote.score_async(samples), columns)
-
-
-def last(completion: str | Sequence[dict[str, Any]]) -> str | dict[str, Any]:
-    """A conversational completion's last assistant message."""
-    if isinstance(completion, str):
-        return completion
-    spoken = [message for message in completion if message.get("role") == "assistant"]
-    return {"role": "assistant", "content": spoken[-1].get("content") if spoken else ""}
-
-
-def group_names(prompts: Sequence[Any]) -> Iterator[str]:
-    """TRL repeats a prompt for each of its completions: equal neighbours are a group."""
-    number = 0
-    for index, prompt in enumerate(prompts):
-        number += index > 0 and prompt != prompts[index - 1]
-        yield str(number)

@@ -16,7 +16,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from trainer_client.adapters.remote import RemoteScorer, components
+from trainer_client.adapters.logs import components
+from trainer_client.adapters.remote import RemoteScorer
 from trainer_client.wire import Spec
 
 
@@ -28,6 +29,7 @@ async def compute_score(
     *,
     url: str,
     scorer: Spec | None = None,
+    prompt: str = "question",
     parts: Sequence[str] = (),
     api_key: str | None = None,
     **_: Any,
@@ -36,11 +38,14 @@ async def compute_score(
 
     Args:
         scorer: by default the service's preset with the name of the data source.
+        prompt: the member of `extra_info` that holds it, for judges; verl itself does not say.
         parts: components of a composite scorer to report.
     """
     spec = data_source if scorer is None else scorer
     remote = RemoteScorer(url, plain(spec), api_key=api_key)
-    [score] = await remote.score_async([{"completion": solution_str, "reference": ground_truth}])
+    asked = (extra_info or {}).get(prompt)
+    sample = {"prompt": asked, "completion": solution_str, "reference": ground_truth}
+    [score] = await remote.score_async([sample])
     return {
         "score": 0.0 if score.reward is None else score.reward,
         "acc": float(score.outcome == "correct"),

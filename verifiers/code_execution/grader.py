@@ -9,16 +9,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
 
-from verifiers.base import (
-    InvalidReference,
-    JsonObject,
-    JudgeFailed,
-    Outcome,
-    Parameters,
-    Sample,
-    Score,
-)
+from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
 from verifiers.code_execution.scorer import MIB, encoded
+from verifiers.errors import JudgeFailed
+from verifiers.sample import JsonObject
 from verifiers.sandbox import codec
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer

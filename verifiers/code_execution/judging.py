@@ -110,14 +110,24 @@ async def _together(
     """
     execution = await session.run(range(len(matchers)))
     report.account(execution)
-    accepted = [
-        matches(output) for matches, output in zip(matchers, execution.outputs, strict=False)
-    ]
+    outputs = execution.outputs if kept_limits(execution, len(matchers)) else []
+    accepted = [matches(output) for matches, output in zip(matchers, outputs, strict=False)]
     final: Verdict | None = None
     if not execution.outputs and execution.verdict != "ok":
         final = verdict_of(execution)
         report.message = execution.stderr
     return accepted + [False] * (len(matchers) - len(accepted)), final
+
+
+def kept_limits(execution: Execution, total: int) -> bool:
+    """Whether the tests that finished in one process kept the limits, each by itself.
+
+    Of memory only the peak of all is known. And where none was cut off by the limit that was
+    passed, the last one may have passed it.
+    """
+    if execution.verdict == "memory_limit":
+        return False
+    return execution.verdict == "ok" or len(execution.outputs) < total
 
 
 async def _alone(session: Session, index: int, matches: Matcher, report: Report) -> Verdict:

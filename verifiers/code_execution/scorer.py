@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import Field
 
-from verifiers.base import InvalidReference, Outcome, Parameters, Sample, SandboxUnavailable, Score
+from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
 from verifiers.code_execution import test_code
 from verifiers.code_execution.compare import Comparison, text_matcher, value_matcher
 from verifiers.code_execution.judging import (
@@ -28,6 +28,7 @@ from verifiers.code_execution.reference import (
     StdioReference,
     TestCodeReference,
 )
+from verifiers.errors import SandboxUnavailable
 from verifiers.extract import answer_in
 from verifiers.sandbox import codec
 from verifiers.sandbox.languages import LANGUAGES

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from verifiers.base import InvalidReference
 from verifiers.sandbox import atoms, codec
+from verifiers.sandbox.driver import is_test
 
 CANDIDATE = "candidate"
 CHECK = "check"
@@ -28,8 +29,12 @@ PLAIN_ATTRIBUTES = frozenset(
 )
 """What may be asked of a result: only plain values cross between the processes."""
 
-FRAMEWORKS = ("pytest", "unittest")
-"""Their fixtures and mocks reach into the program, which is not there."""
+FRAMEWORKS = ("asyncio", "pytest", "unittest")
+"""Their coroutines, fixtures and mocks reach into the program, which is not there."""
+
+REDIRECTIONS = frozenset(("redirect_stdout", "redirect_stderr", "redirect_stdin"))
+SHARED_MODULES = frozenset(("sys", "builtins", "os", "time", "random"))
+"""What test code replaces in them, the program would still have."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def plan(test_code: str, entry_point: str | None) -> Plan:
         raise InvalidReference("the test code calls candidate: entry_point must name it")
     if not names:
         raise InvalidReference("the test code calls nothing of the program's")
-    if not any(isinstance(s, ast.Assert) or calls(s) for s in tree.body):
+    if not any(map(is_test, tree.body)):
         raise InvalidReference("the test code has no assert and no call at its top level")
     obstacle = next(obstacles(tree, names), None)
     if obstacle is not None:
@@ -99,12 +104,9 @@ def defines(tree: ast.Module, name: str) -> bool:
     return any(isinstance(s, ast.FunctionDef) and s.name == name for s in tree.body)
 
 
-def calls(statement: ast.stmt, name: str | None = None) -> bool:
-    """A statement that is nothing but a call, of `name` if one is given."""
-    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
-        return False
-    function = statement.value.func
-    return name is None or (isinstance(function, ast.Name) and function.id == name)
+def calls(statement: ast.stmt, name: str) -> bool:
+    """A statement that is nothing but a call of `name`."""
+    return isinstance(statement, ast.Expr) and is_call_of(statement.value, frozenset((name,)))
 
 
 def program_names(tree: ast.Module, test_code: str, entry_point: str | None) -> frozenset[str]:
@@ -162,17 +164,31 @@ def obstacles(tree: ast.Module, names: frozenset[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield from attribute_obstacles(node, names, instances)
+        elif isinstance(node, ast.Name) and node.id in REDIRECTIONS:
+            yield f"it uses {node.id}"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (f"it imports {name}" for name in imported(node) if name in FRAMEWORKS)
         elif isinstance(node, ast.ExceptHandler) and node.type is not None:
             yield from (f"it catches {name}" for name in named_in([node.type], names))
         elif isinstance(node, ast.ClassDef):
             yield from (f"it derives from {name}" for name in named_in(node.bases, names))
-        elif isinstance(node, ast.Call) and is_call_of(node, CLASS_QUESTIONS):
-            yield from (f"it asks for a {name}" for name in named_in(node.args[1:], names))
+        elif isinstance(node, ast.Call):
+            yield from call_obstacles(node, names, instances)
 
 
 CLASS_QUESTIONS = frozenset(("isinstance", "issubclass"))
+
+
+def call_obstacles(node: ast.Call, names: frozenset[str], instances: set[str]) -> Iterator[str]:
+    if is_call_of(node, CLASS_QUESTIONS):
+        yield from (f"it asks for a {name}" for name in named_in(node.args[1:], names))
+    if is_result(node.func, names, instances):
+        yield "it calls a result"
+
+
+def is_result(node: ast.expr, names: frozenset[str], instances: set[str]) -> bool:
+    """What a function of the program returned."""
+    return is_call_of(node, names) or (isinstance(node, ast.Name) and node.id in instances)
 
 
 def named_in(nodes: Sequence[ast.expr], names: frozenset[str]) -> Iterator[str]:
@@ -188,9 +204,11 @@ def attribute_obstacles(
     owner = node.value
     if isinstance(owner, ast.Name) and owner.id in names:
         yield f"it uses {owner.id}.{node.attr}"
-    elif node.attr not in PLAIN_ATTRIBUTES and (
-        is_call_of(owner, names) or (isinstance(owner, ast.Name) and owner.id in instances)
-    ):
+    elif node.attr in REDIRECTIONS:
+        yield f"it uses {node.attr}"
+    elif isinstance(node.ctx, ast.Store) and named(owner) in SHARED_MODULES:
+        yield f"it replaces {named(owner)}.{node.attr}"
+    elif node.attr not in PLAIN_ATTRIBUTES and is_result(owner, names, instances):
         yield f"it uses .{node.attr} of a result"
 
 
@@ -207,6 +225,10 @@ def assigned_from_calls(tree: ast.Module, names: frozenset[str]) -> set[str]:
 
 def is_call_of(node: ast.expr, names: frozenset[str]) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
+def named(node: ast.expr) -> str | None:
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> list[str]:

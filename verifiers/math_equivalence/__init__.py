@@ -1,6 +1,7 @@
 """The math verifier: is the completion's final answer mathematically the reference?
 
-extraction                              where the answer is
+extraction, boxes, statements,           where the answer is
+conclusions, extracted
 normal_form, rationals                  one spelling; numbers as written
 lexer, cursor, atoms, brackets, parser  LaTeX and plain text to `expression`
 answers, units, words, reading          lists, labels, units and text around it

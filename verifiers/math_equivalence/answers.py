@@ -9,10 +9,12 @@ What cannot be read is `Words`, which are compared as text.
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
+    BasedNumber,
     Call,
     Conditional,
     Listing,
@@ -29,6 +31,11 @@ from verifiers.math_equivalence.parser import parse
 from verifiers.math_equivalence.rationals import read_number, simplified
 from verifiers.math_equivalence.units import SINGLE_LETTERS, read_unit
 
+IN_BASE: Final = re.compile(
+    r"\(?(?P<digits>[0-9A-Z]{2,64}|[0-9][0-9a-f]{1,63})\)?"
+    r"(?:\s*_\s*\{?\s*(?P<base>[0-9]{1,2})\s*\}?|\s*\(?(?:in )?base (?P<spelled>[0-9]{1,2})\)?)"
+)
+DIGIT: Final = re.compile("[0-9]")
 CONDITIONS: Final = frozenset("for where with if when for all for any for every for some".split())
 JOINTS: Final = {"and": "and", "or": "or", "land": "and", "lor": "or"}
 HEDGES: Final = frozenset(
@@ -55,21 +62,62 @@ def read_answer(cleaned: str, *, thousands: bool = True) -> Node:
     Raises:
         TooLargeError: beyond a limit.
     """
+    if based := in_base(cleaned):
+        return based
     try:
-        tokens = without_label(tokenize(cleaned, thousands=thousands))
+        tokens = without_label(with_set_braces(tokenize(cleaned, thousands=thousands)))
         return conditional(tokens) if tokens else Words(cleaned)
     except UnreadableError:
         return Words(cleaned)
 
 
+def in_base(cleaned: str) -> Node | None:
+    """`2A_{16}`, `(1011)_2` and `1011 (base 2)`; `a_{16}` is a name."""
+    match = IN_BASE.fullmatch(cleaned)
+    if match is None or not (DIGIT.search(match["digits"]) or match["digits"].isupper()):
+        return None
+    base = int(match["base"] or match["spelled"])
+    try:
+        return BasedNumber(int(match["digits"], base), base) if base > 1 else None
+    except ValueError:
+        return None
+
+
+def with_set_braces(tokens: list[Token]) -> list[Token]:
+    """`{x | x > 3}` is a set, whose braces lack their backslashes."""
+    if len(tokens) < 5 or tokens[0].value != "{" or tokens[-1].value != "}":
+        return tokens
+    if tokens[1].kind not in ("sym", "const") or tokens[2].value not in ("|", ":"):
+        return tokens
+    first, *inner, last = tokens
+    return [first._replace(kind="cmd"), *inner, last._replace(kind="cmd")]
+
+
 def conditional(tokens: list[Token]) -> Node:
     """A list, and the condition that it holds under."""
+    tokens = without_parentheses(tokens)
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if depth == 0 and index and opens_condition(token):
             statement = listing(trailing_comma(tokens[:index]))
             keyword = token.value.split()[0].strip(",")
             return Conditional(statement, condition_of(tokens[index:]), keyword)
     return membership_condition(listing(tokens))
+
+
+def without_parentheses(tokens: list[Token]) -> list[Token]:
+    """`3/4 (when a = b)` and `kπ (k ∈ Z)` without the parentheses around the condition."""
+    if len(tokens) < 5 or tokens[-1].value != ")":
+        return tokens
+    for index, token in enumerate(tokens[1:-2], start=1):
+        if token.value == "(" and (
+            opens_condition(tokens[index + 1]) or tokens[index + 2].value == "in"
+        ):
+            inner = tokens[index + 1 : -1]
+            if any(other.value in ("(", ")") for other in inner):
+                return tokens
+            comma = [] if opens_condition(inner[0]) else [Token("op", ",", False)]
+            return [*tokens[:index], *comma, *inner]
+    return tokens
 
 
 def opens_condition(token: Token) -> bool:

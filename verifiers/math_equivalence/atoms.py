@@ -23,10 +23,18 @@ from verifiers.math_equivalence.expression import (
     Root,
     Sum,
     Symbol,
+    free_symbols,
     negated,
 )  # fmt: skip
-from verifiers.math_equivalence.lexer import Token, is_product_of_letters, product_of_letters
+from verifiers.math_equivalence.lexer import (
+    Token,
+    UnreadableError,
+    is_product_of_letters,
+    product_of_letters,
+)
 from verifiers.math_equivalence.rationals import read_number
+
+ELLIPSIS: Final = "..."
 
 FUNCTION_LETTERS: Final = frozenset("fghFGH")
 """Letters that name a function where brackets follow; others multiply."""
@@ -124,13 +132,57 @@ class Atoms(Cursor):
     # --- names --------------------------------------------------------------------------
 
     def symbol(self) -> Node:
+        first = self.position == 0
         token = self.advance()
+        if token.value == "C" and self.at("op", "_") and (call := self.combinations()):
+            return call
         name = token.value + self.subscript()
         while self.accept("op", "'"):
             name += "'"
-        if name.rstrip("'") in FUNCTION_LETTERS and self.at("op", "("):
+        if name == "zeta" and self.at("op", "("):
+            return Call(name, self.arguments())
+        if name in FUNCTION_LETTERS and self.at_inverse():
+            self.position += 5
+            return Applied(f"{name}^-1", self.arguments())
+        if self.at("op", "(") and (
+            name.rstrip("'") in FUNCTION_LETTERS or (first and self.labels_a_function())
+        ):
             return Applied(name, self.arguments())
         return Symbol(name)
+
+    def combinations(self) -> Node | None:
+        """C_n^k and C_{10}^{3}; C_1^2 is the square of a constant."""
+        start = self.position
+        try:
+            self.advance()
+            upper = self.argument_or_number()
+            lower = self.exponent() if self.accept("op", "^") else None
+        except UnreadableError:
+            lower = None
+        if lower is None or not (free_symbols(upper) or is_choice(upper, lower)):
+            self.position = start
+            return None
+        return Call("binomial", (upper, lower))
+
+    def at_inverse(self) -> bool:
+        """`^{-1}(` stands here."""
+        return "".join(self.ahead(index).value for index in range(6)) == "^{-1}("
+
+    def labels_a_function(self) -> bool:
+        """`(x) =` or `(x, t) =` stands here: what is before it is a function of x, no product."""
+        distance = 1
+        while self.ahead(distance).kind == "sym" and self.ahead(distance + 1).value == ",":
+            distance += 2
+        return (
+            self.ahead(distance).kind == "sym"
+            and self.ahead(distance + 1).value == ")"
+            and self.ahead(distance + 2).value == "="
+        )
+
+    def dots(self) -> Node:
+        """An ellipsis stands for the same thing wherever it has the same neighbours."""
+        self.advance()
+        return Symbol(ELLIPSIS)
 
     def subscript(self) -> str:
         """`_{n+1}` as part of a name."""
@@ -321,6 +373,14 @@ def is_differential(token: Token) -> bool:
     return token.value == "d" or (token.kind == "word" and token.value[0] == "d")
 
 
+def is_choice(upper: Node, lower: Node) -> bool:
+    """Whether so many can be chosen: three or more, and no more than there are."""
+    numbers = (upper, lower)
+    return all(isinstance(n, Number) and isinstance(n.value, int) for n in numbers) and (
+        max(3, lower.value) <= upper.value  # type: ignore[attr-defined]
+    )
+
+
 def literal_of(token: Token) -> Number | None:
     return Number(int(token.value)) if token.value.isdecimal() and len(token.value) < 400 else None
 
@@ -329,6 +389,8 @@ def function_call(name: str, arguments: tuple[Node, ...], base: Node | None) -> 
     """The node of a function; logarithms carry their base as second argument."""
     if name == "exp":
         return Power(Constant("e"), arguments[0])
+    if name == "cis":
+        return Power(Constant("e"), Product((Constant("i"), arguments[0])))
     if name == "cbrt":
         return Root(arguments[0], Number(3))
     if name == "lg":

@@ -19,6 +19,7 @@ from verifiers.math_equivalence.expression import (
     SetOf,
     Words,
 )  # fmt: skip
+from verifiers.math_equivalence.lexer import Token, UnreadableError
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 
 MATRICES: Final = frozenset("matrix pmatrix bmatrix Bmatrix array smallmatrix vmatrix".split())
@@ -81,16 +82,39 @@ class Brackets(Atoms):
         """{1, 2} or {x : x > 0}."""
         if self.accept("cmd", "}"):
             return NamedSet("empty")
+        if self.at("begin", "array", "matrix", "aligned"):
+            return self.braced_rows()
         self.bar_closes = True
         items = self.items()
         self.bar_closes = False
         if self.accept("op", "|", ":"):
-            conditions = self.items()
+            condition = self.conditions()
             self.expect("cmd", "}")
-            condition = conditions[0] if len(conditions) == 1 else Listing(conditions, "and")
             return SetBuilder(items[0] if len(items) == 1 else Listing(items), condition)
         self.expect("cmd", "}")
         return SetOf(items)
+
+    def conditions(self) -> Node:
+        """What holds for the elements of a set: relations with "and", "or" or commas between."""
+        conditions = [self.relation()]
+        joint = "and"
+        while separator := self.accept("op", ",", ";") or self.conjunction():
+            joint = "or" if separator.value.strip() in ("or", "lor") else joint
+            conditions.append(self.relation())
+            if len(conditions) > MAX_ITEMS:
+                raise TooLargeError("too many conditions")
+        return conditions[0] if len(conditions) == 1 else Listing(tuple(conditions), joint)  # type: ignore[arg-type]
+
+    def conjunction(self) -> Token | None:
+        is_word = self.at("text") and self.token.value.strip() in ("and", "or")
+        return self.advance() if is_word else self.accept("cmd", "land", "lor")
+
+    def braced_rows(self) -> Node:
+        """Rows behind a brace that nothing closes are those of a system or of cases."""
+        name, rows = self.rows()
+        if not self.accept("cmd", "}"):
+            name = "cases"
+        return built(name, rows) or self.fail()
 
     def absolute(self) -> Node:
         self.bar_closes = True
@@ -123,6 +147,11 @@ class Brackets(Atoms):
 
     def environment(self) -> Node:
         """A matrix, a determinant, or the rows of a system."""
+        name, rows = self.rows()
+        return built(name, rows) or self.fail()
+
+    def rows(self) -> tuple[str, list[list[Node]]]:
+        """The name of an environment, and its cells."""
         name = self.advance().value
         rows = [[self.cell()]]
         while not self.at("end"):
@@ -137,18 +166,37 @@ class Brackets(Atoms):
             if sum(map(len, rows)) > MAX_ITEMS:
                 raise TooLargeError("too many entries")
         self.expect("end", name)
-        return built(name, rows) or self.fail()
+        return name, rows
 
     def cell(self) -> Node:
+        """One entry; words are left out before mathematics, and kept where there is no other."""
+        start = self.position
         if self.at("text"):
             text = self.advance().value
-            if self.at("row") or self.at("end") or self.at("op", "&"):
+            if self.ends_cell():
                 return Words(text)
         closes, self.bar_closes = self.bar_closes, False
-        node = self.relation()
+        try:
+            node = self.relation()
+            self.accept("op", ",", ";")
+            if not self.ends_cell():
+                self.fail()
+        except UnreadableError:
+            node = self.words_of_cell(start)
         self.bar_closes = closes
-        self.accept("op", ",", ";")
         return node
+
+    def ends_cell(self) -> bool:
+        return self.at("row") or self.at("end") or self.at("op", "&")
+
+    def words_of_cell(self, start: int) -> Node:
+        """A cell such as "n is even"."""
+        self.position = start
+        while not self.ends_cell():
+            if self.token is END or self.at("begin"):
+                self.fail()
+            self.advance()
+        return Words(" ".join(token.value.strip() for token in self.tokens[start : self.position]))
 
 
 def named_set_of(name: str) -> NamedSet:

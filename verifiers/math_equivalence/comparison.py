@@ -9,6 +9,9 @@ symbolic    SymPy, where an integral, limit or infinite sum is left
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from verifiers.math_equivalence import structures, words
 from verifiers.math_equivalence.expression import Listing, Node, Number, Words
 from verifiers.math_equivalence.limits import TooLargeError
@@ -17,6 +20,9 @@ from verifiers.math_equivalence.reading import Reading
 from verifiers.math_equivalence.scalars import compare_literals
 from verifiers.math_equivalence.values import NeedsAlgebraError, NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
+
+DECIMAL_COMMA: Final = re.compile(r"-?[0-9]{1,9},[0-9]{1,9}")
+"""0,5 for a half, as it is written in most of Europe; where a number is due, it is no list."""
 
 
 def compare(reference: Reading, answer: Reading, policy: MathParameters) -> Verdict:
@@ -46,6 +52,10 @@ def as_lists(reference: Reading, answer: Reading, policy: MathParameters) -> Ver
     listed = [isinstance(node, Listing) for node, _ in sides]
     if listed[0] == listed[1]:
         return None
+    if DECIMAL_COMMA.fullmatch(answer.cleaned) and isinstance(reference.node, Number):
+        verdict = compare(reference, Reading(answer.cleaned.replace(",", ".")), policy)
+        if verdict.equal:
+            return verdict
     node, side = sides[listed.index(False)]
     if not isinstance(node, Number) or "," not in side.cleaned:
         return None

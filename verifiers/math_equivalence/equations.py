@@ -6,8 +6,9 @@ zeros they gain solutions, divided by one they lose some: xy = x^2 and y/x = 1 a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import permutations
 from typing import Final
 
 from verifiers.math_equivalence.evaluate import Evaluator, numerics
@@ -52,7 +53,10 @@ Compare = Callable[[Node, Node, MathParameters], Verdict]
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 SCALE_POINTS: Final = (Fraction(29, 13), Fraction(-17, 11), Fraction(41, 9), Fraction(5, 19))
 SMALL: Final = 1e-12
-ARBITRARY: Final = frozenset(("A", "B", "K", "k", "c", "C_1", "c_1"))
+CONSTANTS: Final = frozenset(("C", "C_1", "C_2", "C_3", "c_1", "c_2", "c_3"))
+ARBITRARY: Final = frozenset("ABDKkc")
+"""Other names for them in an answer."""
+MAX_CONSTANTS: Final = 3
 DEPENDENT: Final = frozenset("yz")
 """Variables that an equation is solved for when an expression is given instead."""
 
@@ -69,7 +73,8 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     if isinstance(answer, Listing) and len(answer.items) > 1:
         return against_list(reference, answer, policy, again)
     if "≈" in reference.signs:
-        return again(exact_part(reference), answer, policy)
+        verdict = again(exact_part(reference), answer, policy)
+        return verdict if verdict.equal else again_rounded(reference, answer, policy, again)
     value = labelled_value(reference)
     if value is None:
         return solved_for(reference, answer)
@@ -87,6 +92,15 @@ def exact_part(reference: Relation) -> Node:
     if len(exact) == 1:
         return reference.operands[-1] if is_label(exact[0]) else exact[0]
     return Relation(exact, reference.signs[:at])
+
+
+def again_rounded(
+    reference: Relation, answer: Node, policy: MathParameters, again: Compare
+) -> Verdict:
+    """The decimal that the reference itself states: 1.414 of `√2 ≈ 1.414`."""
+    if policy.rounding == "never":
+        return different("rounding")
+    return again(reference.operands[-1], answer, policy)
 
 
 def solved_for(reference: Relation, answer: Node) -> Verdict:
@@ -274,9 +288,21 @@ def same_label(
         )
     if is_function_result(left) and is_function_result(right):
         return again(mine, theirs, policy)
+    if index := renamed_index(left, right):
+        return again(mine, renamed(theirs, *index), policy)
     if None in labels and len(answer.operands) > 2:
         return unlabelled(mine, answer, policy, again)
     return None
+
+
+def renamed_index(left: Node, right: Node) -> tuple[str, Node] | None:
+    """(k, n) where a_n is due and a_k given: an index is renamed as a variable is."""
+    if not (isinstance(left, Symbol) and isinstance(right, Symbol)):
+        return None
+    (head, _, new), (name, _, old) = left.name.partition("_"), right.name.partition("_")
+    if head != name or not (new.isalpha() and old.isalpha() and len(new) == len(old) == 1):
+        return None
+    return old, Symbol(new)
 
 
 def general_solution(
@@ -284,11 +310,35 @@ def general_solution(
 ) -> Verdict | None:
     """y = Ce^{2x} is y = Ae^{2x}: C names an arbitrary constant, which has other names, too."""
     due, given = free_symbols(mine), free_symbols(theirs)
-    (old, new) = (given - due, due - given)
-    if new != {"C"} or len(old) != 1 or not old <= ARBITRARY:
+    new, old = sorted(filter(is_constant, due)), sorted(filter(is_constant, given))
+    if len(new) != len(old) or not 0 < len(new) <= MAX_CONSTANTS or not set(new) <= CONSTANTS:
         return None
-    verdict = again(mine, renamed(theirs, next(iter(old)), Symbol("C")), policy)
-    return verdict if verdict.equal else None
+    return first_equal(mine, theirs, old, new, policy, again)
+
+
+def is_constant(name: str) -> bool:
+    return name in CONSTANTS or name in ARBITRARY
+
+
+def first_equal(
+    mine: Node,
+    theirs: Node,
+    old: Sequence[str],
+    new: Sequence[str],
+    policy: MathParameters,
+    again: Compare,
+) -> Verdict | None:
+    """The verdict for the first way of renaming `old` to `new` that makes both sides equal."""
+    for order in permutations(new):
+        candidate = theirs
+        for index, name in enumerate(old):
+            candidate = renamed(candidate, name, Symbol(f"new {index}"))
+        for index, name in enumerate(order):
+            candidate = renamed(candidate, f"new {index}", Symbol(name))
+        verdict = again(mine, candidate, policy)
+        if verdict.equal:
+            return verdict
+    return None
 
 
 def compare_functions(
@@ -319,14 +369,7 @@ def arbitrary_constants(
     old, new = sorted(given - due), sorted(due - given)
     if not 0 < len(old) == len(new) <= 2:
         return None
-    for order in (new, new[::-1]):
-        candidate = theirs
-        for name, replacement in zip(old, order, strict=True):
-            candidate = renamed(candidate, name, Symbol(replacement))
-        verdict = again(mine, candidate, policy)
-        if verdict.equal:
-            return verdict
-    return None
+    return first_equal(mine, theirs, old, new, policy, again)
 
 
 def up_to_scale(reference: Relation, answer: Relation) -> Verdict:
@@ -337,6 +380,8 @@ def up_to_scale(reference: Relation, answer: Relation) -> Verdict:
     symbols = free_symbols(mine)
     if not symbols or symbols != free_symbols(theirs):
         return different("equation", "variables")
+    if "C" in symbols:
+        mine, theirs = without_constant(mine), without_constant(theirs)
     scale = ratio_at(mine, theirs, sorted(symbols))
     if scale is None:
         return different("equation", "undefined")
@@ -344,6 +389,13 @@ def up_to_scale(reference: Relation, answer: Relation) -> Verdict:
     if verdict.equal or solves(reference, theirs) or solves(answer, mine):
         return equal("equation")
     return different("equation", "different", **verdict.witness)
+
+
+def without_constant(side: Node) -> Node:
+    """`side` at C = 0, where C is an arbitrary constant that is added and nothing else."""
+    at_zero, at_one = (renamed(side, "C", Number(value)) for value in (0, 1))
+    coefficient = Sum((at_one, negated(at_zero)))
+    return at_zero if is_multiple(coefficient, Number(1)) else side
 
 
 def ratio_at(mine: Node, theirs: Node, symbols: list[str]) -> Node | None:

@@ -11,6 +11,7 @@ odd, otherwise principal; 0^0 is 1; `\\log` without a base takes `log_base`.
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -26,10 +27,12 @@ from verifiers.math_equivalence.expression import (
     Matrix,
     Node,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
     Ratio,
+    Relation,
     Root,
     Sum,
     Symbol,
@@ -70,6 +73,10 @@ ABSORBING: Final = frozenset(
 )
 """Functions that lose a small argument, or the difference between large ones."""
 SATURATING: Final = frozenset(("tanh", "coth", "erf"))
+ORDERS: Final[dict[str, Callable[[Value, Value], bool]]] = {
+    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
+    ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 MAX_DETERMINANT: Final = 8
 MAX_SPREAD: Final = 1_000_000
 
@@ -195,6 +202,24 @@ class Evaluator:
                 self.bits_lost = max(self.bits_lost, 3 * float(min(size, MAX_SPREAD)))
         return function.apply(*arguments)
 
+    def _piecewise(self, node: Piecewise, point: Mapping[str, Value]) -> Value:
+        for value, condition in zip(node.values, node.conditions, strict=True):
+            if condition is None or self.holds(condition, point):
+                return self._value(value, point)
+        raise UndefinedError("no piece")
+
+    def holds(self, condition: Node, point: Mapping[str, Value]) -> bool:
+        """Whether a chain of equations and inequalities is true."""
+        if not (isinstance(condition, Relation) and set(condition.signs) <= set(ORDERS)):
+            raise NotNumericError("a condition in words")
+        values = [self._value(operand, point) for operand in condition.operands]
+        if not all(map(is_real, values)):
+            raise UndefinedError("complex numbers have no order")
+        return all(
+            ORDERS[sign](left, right)
+            for left, sign, right in zip(values, condition.signs, values[1:], strict=False)
+        )
+
     def _determinant(self, matrix: Matrix, point: Mapping[str, Value]) -> Value:
         """By elimination, which is exact where the entries are."""
         rows = [[self._value(entry, point) for entry in row] for row in matrix.rows]
@@ -251,6 +276,7 @@ RULES: Final[dict[type[Node], Callable[[Evaluator, Any, Mapping[str, Value]], Va
     Power: Evaluator._power,
     Root: Evaluator._root,
     Call: Evaluator._call,
+    Piecewise: Evaluator._piecewise,
     BigOperator: Evaluator._big_operator,
 }
 

@@ -114,6 +114,14 @@ class Applied(Node):
 
 
 @node
+class Piecewise(Node):
+    """The value of the first piece whose condition, a relation, holds; None always does."""
+
+    values: tuple[Node, ...]
+    conditions: tuple[Node | None, ...]
+
+
+@node
 class BigOperator(Node):
     """Sum, product, integral, limit or derivative over `variable`."""
 

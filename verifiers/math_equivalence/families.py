@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from verifiers.math_equivalence.evaluate import Evaluator, numerics
 from verifiers.math_equivalence.expression import (
@@ -17,12 +17,15 @@ from verifiers.math_equivalence.expression import (
     Number,
     Relation,
     SetOf,
+    SetOperation,
     Symbol,
     Words,
+    children,
     free_symbols,
     renamed,
     walk,
 )  # fmt: skip
+from verifiers.math_equivalence.labels import in_order_of_names, names_each
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.values import (
     CONTEXT,
@@ -42,7 +45,7 @@ PARAMETERS: Final = frozenset("kmnljtpqs")
 INTEGERS: Final = frozenset({"Z", "N", "Z+", "Z>0", "Z>=0", "N0", "N_0", "N*", "N+"})
 DECLARING: Final = frozenset(
     "for where with if any all some every each arbitrary is are an be integer integers and in "
-    "an the value values of number numbers mathbb".split()
+    "an the value values of number numbers mathbb constant constants real fixed".split()
 )
 """Words of "where k is any integer"."""
 DIGITS: Final = 40
@@ -58,7 +61,7 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
     if any(declares_integer(condition) for condition in conditions):
         statements = [without_label(statement) for statement in statements]
-        if verdict := compare_families(statements[0], statements[1]):
+        if verdict := compare_families(statements[0], statements[1], least_counts(conditions)):
             return verdict
         statements[1] = aligned(statements[0], statements[1])
         return again(statements[0], statements[1], policy)
@@ -106,6 +109,35 @@ def declares_integer(condition: Node | None) -> bool:
     return isinstance(condition, Symbol) and condition.name in PARAMETERS
 
 
+def least_counts(conditions: Sequence[Node | None]) -> tuple[int | None, int | None]:
+    """The first value of either side's parameter; left open, it is what the other declares."""
+    mine, theirs = (least_count(condition) for condition in conditions)
+    if leaves_start_open(conditions[0]):
+        return theirs, theirs
+    return (mine, mine) if leaves_start_open(conditions[1]) else (mine, theirs)
+
+
+def least_count(condition: Node | None) -> int | None:
+    """1 for positive integers, 0 for those that are not negative; None for all of them."""
+    if isinstance(condition, Words):
+        text = condition.text.replace("-", "")
+        if "positive" in text:
+            return 1
+        return 0 if "nonnegative" in text or "non negative" in text else None
+    if isinstance(condition, Relation) and isinstance(condition.operands[-1], NamedSet):
+        return {"Z+": 1, "Z>=0": 0}.get(condition.operands[-1].name)
+    return None
+
+
+def leaves_start_open(condition: Node | None) -> bool:
+    """No condition, or natural numbers, which begin with 0 or with 1."""
+    if isinstance(condition, Words):
+        return "natural" in condition.text
+    if isinstance(condition, Relation):
+        return condition.operands[-1] == NamedSet("N")
+    return condition is None
+
+
 def without_label(statement: Node) -> Node:
     """The right-hand side of `x = …` and `(x, y) = …`."""
     if isinstance(statement, Relation) and statement.signs in (("=",), ("in",)):
@@ -138,61 +170,116 @@ def may_be_undeclared(reference: Node, answer: Node) -> bool:
     return True
 
 
-def compare_families(reference: Node, answer: Node) -> Verdict | None:
-    """Both as unions of arithmetic progressions; None where one is none."""
+class Progression(NamedTuple):
+    """Values, points or intervals offset + k * step, where k runs through the integers."""
+
+    shape: str
+    """The brackets of a tuple or interval."""
+    offsets: tuple[Value, ...]
+    steps: tuple[Value, ...]
+
+    def member(self, k: int) -> tuple[Value, ...]:
+        pairs = zip(self.offsets, self.steps, strict=True)
+        return tuple(offset + k * step for offset, step in pairs)
+
+    def holds(self, values: tuple[Value, ...], least: int | None) -> bool:
+        """Whether `values` is a member, with k from `least` up where that is given."""
+        if len(values) != len(self.offsets):
+            return False
+        counts = [
+            (value - offset) / step
+            for value, offset, step in zip(values, self.offsets, self.steps, strict=True)
+            if not near(step, 0)
+        ]
+        k = int(CONTEXT.nint(counts[0])) if counts else 0
+        if counts and least is not None and k < least:
+            return False
+        return all(map(near, values, self.member(k)))
+
+
+def compare_families(
+    reference: Node, answer: Node, least: tuple[int | None, int | None] = (None, None)
+) -> Verdict | None:
+    """Both as unions of arithmetic progressions; None where one is none.
+
+    Args:
+        least: the first value of the parameter on either side, where it is bounded below.
+    """
     with numerics:
         mine, theirs = progressions(reference), progressions(answer)
         if mine is None or theirs is None:
             return None
-        if covered(mine, theirs) and covered(theirs, mine):
+        if covered(mine, theirs, least) and covered(theirs, mine, least[::-1]):
             return equal("family")
         return different("family", "different")
 
 
-def progressions(node: Node) -> list[tuple[Value, Value]] | None:
-    """(offset, step) of every member of a list of families."""
+def progressions(node: Node) -> list[Progression] | None:
+    """The families of a list, set or union of them."""
     if isinstance(node, Relation):
         if set(node.signs) <= {"=", "in", "!="} and isinstance(node.operands[0], Symbol):
             return progressions(node.operands[-1])
         return None
-    if isinstance(node, Listing | SetOf):
-        parts = [progressions(item) for item in node.items]
-        return None if None in parts else [pair for part in parts if part for pair in part]
+    if isinstance(node, Listing) and names_each(node.items):
+        values = [item.operands[-1] for item in in_order_of_names(node.items)]  # type: ignore[attr-defined]
+        return progressions(Group("(", tuple(values), ")"))
+    if isinstance(node, Listing | SetOf | SetOperation):
+        if isinstance(node, SetOperation) and node.kind != "union":
+            return None
+        parts = [progressions(item) for item in children(node)]
+        return None if None in parts else [family for part in parts if part for family in part]
+    return progression(node)
+
+
+def progression(node: Node) -> list[Progression] | None:
+    """One value, tuple or interval that depends linearly on one parameter."""
     symbols = free_symbols(node)
     if not symbols <= PARAMETERS or len(symbols) > 1:
         return None
+    items = node.items if isinstance(node, Group) else (node,)
+    shape = f"{node.opening}{node.closing}" if isinstance(node, Group) else ""
+    lines = [line(item, *symbols) for item in items]
+    pairs = [pair for pair in lines if pair]
+    if len(pairs) < len(lines):
+        return None
+    offsets = tuple(offset for offset, _ in pairs)
+    return [Progression(shape, offsets, tuple(step for _, step in pairs))]
+
+
+def line(node: Node, name: str = "") -> tuple[Value, Value] | None:
+    """(offset, step) of what is linear in `name`."""
     try:
         values = [
             Evaluator(DIGITS).value(renamed(node, name, Number(k)), {})
-            for k in (0, 1, 2)
-            for name in symbols or ("",)
+            for k in ((0, 1, 2) if name else (0,))
         ]
     except (NotNumericError, UndefinedError):
         return None
     if not all(is_real(value) for value in values):
         return None
-    offset, second, third = map(approximate, values)
+    offset, second, third = map(approximate, values if name else values * 3)
     if not near(third - second, second - offset):
         return None
-    return [(offset, second - offset)]
+    return offset, second - offset
 
 
 def near(left: Value, right: Value) -> bool:
-    return bool(abs(left - right) < 1e-25)
+    return left == right or bool(abs(left - right) < 1e-25)
 
 
-def covered(members: Sequence[tuple[Value, Value]], others: Sequence[tuple[Value, Value]]) -> bool:
-    """Whether every member near zero of `members` is one of `others`."""
+def covered(
+    members: Sequence[Progression],
+    others: Sequence[Progression],
+    least: tuple[int | None, int | None],
+) -> bool:
+    """Whether every member near the first, or near zero, is in one of `others`."""
+    mine, theirs = least
+    counts = range(-REACH, REACH + 1) if mine is None else range(mine, mine + 2 * REACH)
     return all(
-        any(belongs(offset + k * step, other) for other in others)
-        for offset, step in members
-        for k in range(-REACH, REACH + 1)
+        any(
+            family.shape == other.shape and other.holds(family.member(k), theirs)
+            for other in others
+        )
+        for family in members
+        for k in counts
     )
-
-
-def belongs(value: Value, progression: tuple[Value, Value]) -> bool:
-    offset, step = progression
-    if near(step, CONTEXT.mpf(0)):
-        return near(value, offset)
-    count = (value - offset) / step
-    return near(count, CONTEXT.nint(count))

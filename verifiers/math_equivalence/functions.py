@@ -28,6 +28,7 @@ from verifiers.math_equivalence.values import (
 )  # fmt: skip
 
 MAX_GAMMA_ARGUMENT: Final = 10_000
+MAX_ZETA_ARGUMENT: Final = 100
 POLE_BITS: Final = 24
 """A cosine this many bits above the rounding error is not a zero."""
 
@@ -117,7 +118,7 @@ def rounded(function: Callable[[Value], int], name: str) -> Function:
 
 def integers(*values: Value) -> tuple[int, ...]:
     if not all(isinstance(value, int) for value in values):
-        raise NotNumericError("not integers")
+        raise UndefinedError("not integers")
     return values
 
 
@@ -186,6 +187,14 @@ def imaginary(value: Value) -> Value:
     return 0 if is_real(value) else value.imag
 
 
+def zeta(value: Value) -> Value:
+    if value == 1:
+        raise UndefinedError("zeta of 1")
+    if not is_real(value) or abs(value) > MAX_ZETA_ARGUMENT:
+        raise TooLargeError("zeta of too large a number")
+    return CONTEXT.zeta(approximate(value))
+
+
 def sign(value: Value) -> Value:
     if not is_real(value):
         raise NotNumericError("sign")
@@ -234,6 +243,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "conj": Function(lambda value: value if is_real(value) else CONTEXT.conj(value)),
     "arg": Function(lambda value: CONTEXT.arg(approximate(value))),
     "erf": Function(lambda value: CONTEXT.erf(angle(value))),
+    "zeta": Function(zeta),
     "percent": Function(lambda value: divide(value, 100)),
     "degrees": Function(lambda value: multiply(value, CONTEXT.pi / 180)),
 }

@@ -26,6 +26,7 @@ from verifiers.math_equivalence.expression import (
     Call,
     Node,
     Number,
+    Piecewise,
     Power,
     Quotient,
     Root,
@@ -52,7 +53,7 @@ LONGEST_PRECISION: Final = 300
 """Digits of the longest literal that precision follows; see `working_digits`."""
 
 DIGITS_PER_BIT: Final = 0.302
-SLOW_FUNCTIONS: Final = frozenset({"factorial", "Gamma", "binomial", "erf"})
+SLOW_FUNCTIONS: Final = frozenset({"factorial", "Gamma", "binomial", "erf", "zeta"})
 """Hundreds of digits of these, at arguments that are no integers, take seconds."""
 
 MODEST_EXPONENT: Final = 24
@@ -79,6 +80,8 @@ STRIDES: Final = (0, 4, 8, 6, 7, 9, 5, 11, 2, 14, 1, 3, 12, 15, 13, 10)
 """Where in `COORDINATES` the first variable starts, point by point."""
 
 INTEGER_POINTS: Final = (3, 4, 7, 10, 5, 8, 6, 9)
+BOUNDS: Final = (4, 7, 1, 9, 3, 12, 6, 2, 10, 5, 8)
+"""Integers for the variables that bound a sum."""
 INTEGER_NAMES: Final = frozenset("nmkijlpqrNMK")
 ENOUGH: Final = 3
 ENOUGH_IN_PIECES: Final = 7
@@ -123,7 +126,8 @@ class Comparison:
         self.answer = answer
         nodes = (*walk(reference), *walk(answer))
         self.edges = edges(nodes) if any(map(is_piecewise, nodes)) else ()
-        self.enough = ENOUGH_IN_PIECES if self.edges else ENOUGH
+        self.integral = counted(nodes)
+        self.enough = ENOUGH_IN_PIECES if self.edges or self.integral else ENOUGH
         self.spreads = any(map(may_be_tiny, nodes))
         extra = working_digits(reference, answer)
         self.few = Evaluator(FEW_DIGITS + extra, log_base=log_base)
@@ -187,7 +191,7 @@ class Comparison:
     def functions(self, symbols: list[str]) -> Verdict:
         """Compares at real points; where there are none, in the complex plane."""
         agreed = complex_agreed = complex_differing = 0
-        for point in points(symbols):
+        for point in points(symbols, self.integral):
             try:
                 left, right = self.values(point)
             except UndefinedError:
@@ -212,8 +216,8 @@ class Comparison:
 
     def difference_at_edges(self, symbols: list[str]) -> Verdict | None:
         """Where the two differ at an integer, a literal, or far out: pieces may end there."""
-        usual = next(points(symbols))
-        for symbol in symbols[:MAX_EDGE_SYMBOLS]:
+        usual = next(points(symbols, self.integral))
+        for symbol in [name for name in symbols if name not in self.integral][:MAX_EDGE_SYMBOLS]:
             for edge in self.edges:
                 point = {**usual, symbol: edge}
                 try:
@@ -275,13 +279,27 @@ def working_digits(*nodes: Node) -> int:
     return int(min(longest * DIGITS_PER_BIT, LONGEST_PRECISION))
 
 
-def points(symbols: list[str]) -> Iterator[dict[str, Value]]:
+def points(symbols: list[str], integral: frozenset[str]) -> Iterator[dict[str, Value]]:
     """The fixed points of comparison. The first has all variables positive where few."""
     for number, start in enumerate(STRIDES):
         yield {
-            symbol: COORDINATES[(start + index * (1 + number % 3)) % len(COORDINATES)]
+            symbol: BOUNDS[(number + 5 * index) % len(BOUNDS)]
+            if symbol in integral
+            else COORDINATES[(start + index * (1 + number % 3)) % len(COORDINATES)]
             for index, symbol in enumerate(symbols)
         }
+
+
+def counted(nodes: Sequence[Node]) -> frozenset[str]:
+    """Variables that bound a sum or product, which has a value for integers only."""
+    bounds = [
+        bound
+        for node in nodes
+        if isinstance(node, BigOperator) and node.kind in ("sum", "product")
+        for bound in (node.lower, node.upper)
+        if bound is not None
+    ]
+    return frozenset().union(*map(free_symbols, bounds))
 
 
 def is_discrete(node: Node) -> bool:
@@ -307,6 +325,8 @@ def may_be_tiny(node: Node) -> bool:
 
 def is_piecewise(node: Node) -> bool:
     """|x|, floors and their like, and roots, which are |x| of squares."""
+    if isinstance(node, Piecewise):
+        return True
     if isinstance(node, Root):
         return bool(free_symbols(node.radicand))
     if isinstance(node, Power):

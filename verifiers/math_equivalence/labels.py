@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
-    MINUS_ONE,
     Applied,
     Call,
     Group,
     Listing,
     Node,
-    Power,
     Product,
     Quotient,
     Ratio,
@@ -27,7 +25,6 @@ COORDINATES: Final = frozenset("xyz")
 EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 
 
-INVERSE_FUNCTIONS: Final = tuple(Power(Symbol(name), MINUS_ONE) for name in "fghFGH")
 FUNCTION_RESULT: Final = frozenset({"y"})
 
 
@@ -100,13 +97,6 @@ def labels_a_function(left: Node, right: Node) -> bool:
         return not free_symbols(left) & free_symbols(right)
     if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
         return True
-    if isinstance(left, Product) and isinstance(left.factors[0], Power):  # f^{-1}(x)
-        name, *arguments = left.factors
-        return (
-            name in INVERSE_FUNCTIONS
-            and len(arguments) == 1
-            and not free_symbols(name) & free_symbols(right)
-        )
     if isinstance(left, Ratio):
         return all(labels_a_function(term, right) or is_label(term) for term in left.terms)
     if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):

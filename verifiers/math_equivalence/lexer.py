@@ -14,13 +14,13 @@ from verifiers.math_equivalence.limits import MAX_DEPTH, MAX_TOKENS, TooLargeErr
 FUNCTIONS: Final = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech "
     "csch arcsinh arccosh arctanh asin acos atan asinh acosh atanh log ln lg exp sqrt cbrt abs "
-    "max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
+    "cis max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
 )
 CONSTANTS: Final = {"pi": "pi", "Pi": "pi", "infty": "infinity", "infinity": "infinity",
                     "inf": "infinity", "Infinity": "infinity", "oo": "infinity"}  # fmt: skip
 GREEK_NAMES: Final = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar".split()
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar top".split()
 )
 CONNECTIVES: Final = frozenset("and or for where with if when in union cup mod choose to".split())
 
@@ -45,7 +45,7 @@ TOKEN: Final = re.compile(
     r"|\\end\{(?P<end>[a-zA-Z]+)\*?\}"
     r"|\\mathbb\s*\{?\s*(?P<blackboard>[A-Z])\s*\}?"
     r"|\\(?P<wrap>text|textrm|textbf|textit|textnormal|textsf|mathrm|mathbf|mathit|mathsf|mathcal"
-    r"|operatorname|mbox|hbox|boldsymbol|bm|vec|hat|underline|widehat)(?![A-Za-z])\*?\s*(?:\{(?P<content>(?:[^{}]|\{[^{}]*\})*)\}"
+    r"|operatorname|mbox|hbox|boldsymbol|bm|vec|overrightarrow|hat|underline|widehat)(?![A-Za-z])\*?\s*(?:\{(?P<content>(?:[^{}]|\{[^{}]*\})*)\}"
     r"|(?P<bare>[A-Za-z]))"
     r"|(?P<row>\\\\)"
     r"|\\(?P<cmd>[a-zA-Z]+|[{}|%#&_$])"
@@ -75,7 +75,9 @@ ENGLISH: Final = frozenset(
 )
 UNIT_VECTORS: Final = {"i": "unit i", "j": "unit j", "k": "unit k", "imath": "unit i",
                        "jmath": "unit j"}  # fmt: skip
-VECTOR_WRAPS: Final = frozenset({"vec", "hat", "widehat", "mathbf", "boldsymbol", "bm"})
+VECTOR_WRAPS: Final = frozenset(
+    {"vec", "overrightarrow", "hat", "widehat", "mathbf", "boldsymbol", "bm"}
+)
 SYMBOL_WRAPS: Final = frozenset({"vec", "hat", "widehat", "mathbf", "boldsymbol", "bm", "mathcal"})
 
 
@@ -176,6 +178,8 @@ def command(name: str, spaced: bool) -> Token:
         return Token("const", CONSTANTS[name], spaced)
     if name in GREEK_NAMES:
         return Token("sym", name, spaced)
+    if name == "ldots":
+        return Token("dots", "...", spaced)
     if name in ("le", "ge", "ne"):
         return Token("op", {"le": "<=", "ge": ">=", "ne": "!="}[name], spaced)
     return Token("cmd", name, spaced)
@@ -188,7 +192,7 @@ def wrapped(wrap: str, content: str, spaced: bool) -> Token:
         return Token("func", name, spaced)
     if wrap in VECTOR_WRAPS and name.strip("\\") in UNIT_VECTORS:
         return Token("sym", UNIT_VECTORS[name.strip("\\")], spaced)
-    if wrap == "vec":
+    if wrap in ("vec", "overrightarrow"):
         return Token("sym", f"vec {name}", spaced)
     if wrap in SYMBOL_WRAPS and re.fullmatch(r"[A-Za-z]|\\?[a-z]+", name):
         return Token("sym", name.lstrip("\\"), spaced)

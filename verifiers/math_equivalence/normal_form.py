@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from verifiers.extract import closing_brace
+
 SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
 SUBSCRIPTS: Final = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙₖ", "0123456789+-()nk", strict=True))
 GREEK: Final = dict(
@@ -87,7 +89,7 @@ RESPELLED: Final = {
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
     "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
-    "newline": "\\\\",
+    "newline": "\\\\", "surd": "\\sqrt ",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "
@@ -124,7 +126,12 @@ TEMPERATURE: Final = re.compile(
     r"(?:\^\s*\{?\s*\\circ\s*\}?|\\?degrees?)[\s~]*(?:\\,)?(?:\\(?:text|mathrm)\s*\{)?\s*"
     r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
 )
-STRAY_PERIOD: Final = re.compile(r"\.(?=\s*[\])])(?<![.]\.)")
+STRAY_PERIOD: Final = re.compile(r"\.(?=\s*(?:[\])]|\\end\b))(?<![.]\.)")
+CYCLIC_GROUP: Final = re.compile(
+    r"\\mathbb\s*\{?Z\}?\s*/\s*\(?([0-9]{1,9}|[a-z])\s*\)?\\mathbb\s*\{?Z\}?"
+)
+TURNED_BRACKETS: Final = re.compile(r"([\[\]])([^\[\](){}]{1,80}[,;][^\[\](){}]{1,80})([\[\]])")
+"""An interval as it is written in France: ]0, 1] for (0, 1]."""
 TRAILING: Final = " \t\r\n.,;:"
 SPACE_RUN: Final = re.compile(r"\s+")
 LOOSE_SPACE: Final = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])")
@@ -151,7 +158,16 @@ def clean(text: str) -> str:
         text = COMMAND.sub(respell, text)
     elif "{,}" in text:
         text = DECIMAL_COMMA.sub(".", GROUPED_THOUSANDS.sub("", text))
+    if "Z" in text and "/" in text:
+        text = CYCLIC_GROUP.sub(r"\\mathbb{Z}_{\1}", text)
+    if "]" in text and ("[" not in text or text.find("]") < text.find("[") or text[-1] == "["):
+        text = TURNED_BRACKETS.sub(turned, text)
     return without_wrapper(trimmed(text))
+
+
+def turned(match: re.Match[str]) -> str:
+    opening = "(" if match[1] == "]" else "["
+    return f"{opening}{match[2]}{')' if match[3] == '[' else ']'}"
 
 
 def repaired(text: str) -> str:
@@ -212,10 +228,9 @@ def respell(match: re.Match[str]) -> str:
 def without_wrapper(text: str) -> str:
     """The content where all of `text` is one `\\text{…}`, `\\mathbf{…}`, `\\boxed{…}` …"""
     while (match := WRAPPER.match(text)) and text.endswith("}"):
-        content = text[match.end() : -1]
-        if "{" in content or "}" in content:
+        if closing_brace(text, match.end()) != len(text) - 1:
             break
-        text = trimmed(content)
+        text = trimmed(text[match.end() : -1])
     return text
 
 

@@ -46,6 +46,7 @@ SIGN_COMMANDS: Final = {"in": "in", "notin": "notin", "approx": "≈", "equiv": 
                         "cong": "~", "propto": "∝", "to": "->", "subset": "⊂",
                         "subseteq": "⊂"}  # fmt: skip
 SET_COMMANDS: Final = {"cup": "union", "cap": "intersection", "setminus": "difference"}
+PLAIN_SETS: Final = frozenset("RZNQC")
 REGIONS: Final = (Group, SetOf, SetBuilder, SetOperation, NamedSet)
 FACTOR_COMMANDS: Final = frozenset(
     "frac binom sum prod int lim overline bar lfloor lceil langle { emptyset angle triangle "
@@ -61,19 +62,33 @@ class Parser(Brackets):
         signs: list[str] = []
         while sign := self.sign():
             signs.append(sign)
-            operands.append(self.ratio())
-        if not signs:
-            return operands[0]
+            operands.append(self.domain() if sign == "in" else self.ratio())
         if modulus := self.modulus():
             return Relation((*operands, modulus), (*signs, "mod"))
+        if not signs:
+            return operands[0]
         return Relation(tuple(operands), tuple(signs))
+
+    def domain(self) -> Node:
+        """What a variable is in; `Z` without its second stroke is the set of integers, too."""
+        node = self.ratio()
+        if isinstance(node, Symbol) and node.name in PLAIN_SETS:
+            return NamedSet(node.name)
+        return node
 
     def ratio(self) -> Node:
         """2:3, or just a region. In a set, the colon stands before the condition."""
         terms = [self.region()]
-        while not self.bar_closes and self.accept("op", ":"):
+        while not self.bar_closes and self.accept_colon():
             terms.append(self.region())
         return terms[0] if len(terms) == 1 else Ratio(tuple(terms))
+
+    def accept_colon(self) -> bool:
+        """`:`, or the "to" of `3 to 4`."""
+        if self.at("text") and self.token.value.strip() == "to":
+            self.advance()
+            return True
+        return self.accept("op", ":") is not None
 
     def modulus(self) -> Node | None:
         """`\\pmod{7}` or `(mod 7)` after a congruence."""
@@ -128,7 +143,8 @@ class Parser(Brackets):
         terms = [self.signed_product()]
         while self.at_additive() and not (len(terms) == 1 and isinstance(terms[0], REGIONS)):
             terms.append(self.signed_product())
-        return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        node = terms[0] if len(terms) == 1 else Sum(tuple(terms))
+        return Quotient(node, self.sum()) if self.accept("cmd", "over") else node
 
     def at_additive(self) -> bool:
         return self.at("op", "+", "-") or self.at("cmd", "pm", "mp")
@@ -220,7 +236,7 @@ class Parser(Brackets):
     def starts_factor(self, token: Token) -> bool:
         """Whether a factor may start with `token`, without a sign of multiplication."""
         kind, value = token.kind, token.value
-        if kind in ("sym", "const", "func", "begin"):
+        if kind in ("sym", "const", "func", "begin", "dots"):
             return True
         if kind == "op":
             return value in "([{" or (value == "|" and not self.bar_closes)
@@ -282,6 +298,7 @@ READERS: Final[dict[str, Callable[[Parser], Node]]] = {
     "word": Parser.word,
     "cmd": Parser.command,
     "set": Parser.named_set,
+    "dots": Parser.dots,
     "begin": Parser.environment,
 }
 

@@ -6,14 +6,21 @@ expressions made families, and stock phrases the sets that they name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+from verifiers.math_equivalence.atoms import ELLIPSIS
 from verifiers.math_equivalence.expression import (
-    Applied,
+    STRUCTURES,
     Conditional,
     Group,
     Listing,
+    Matrix,
     Node,
     Number,
     PlusMinus,
+    Power,
     Product,
     Relation,
     SetBuilder,
@@ -23,26 +30,45 @@ from verifiers.math_equivalence.expression import (
     Words,
     contains,
     free_symbols,
+    negated,
     rebuilt,
     renamed,
+    walk,
 )
-from verifiers.math_equivalence.words import phrase
+from verifiers.math_equivalence.integer_sets import integers_of
+from verifiers.math_equivalence.labels import names_each
+from verifiers.math_equivalence.limits import MAX_ITEMS
+from verifiers.math_equivalence.phrases import phrase
+
+ELLIPSIS_NODE: Final = Symbol(ELLIPSIS)
+TRANSPOSITIONS: Final = (Symbol("T"), Symbol("top"))
+MAX_SIGNS: Final = 4
+"""Signs ± in one member: sixteen readings."""
 
 
-def prepared(node: Node) -> Node:
-    """Signs ± written out, lists flat, stock phrases as the sets that they name."""
+def prepared(node: Node, *, independent: bool = False) -> Node:
+    """Signs ± written out, lists flat, stock phrases as the sets that they name.
+
+    Args:
+        independent: each ± has two readings of its own; else all flip together.
+    """
     if isinstance(node, Words):
         return phrase(node.text) or node
     if contains(node, PlusMinus):
-        node = without_signs(node)
-    if isinstance(node, Relation):
-        node = with_function_label(node)
+        node = without_signs(node, independent)
     if isinstance(node, Sum | Product):
-        node = components(node, free_symbols(node))
+        node = components(distributed(node), free_symbols(node))
+    if isinstance(node, Power):
+        node = transposed(node)
     if isinstance(node, Listing):
         node = flat_list(node)
+    if isinstance(node, Listing | SetOf | Group) and ELLIPSIS_NODE in node.items:
+        node = with_items(node, written_out(node.items))
+    if isinstance(node, SetBuilder):
+        return integers_of(node) or node
     if isinstance(node, SetOf) and len(node.items) > 1:
         node = SetOf(tuple(dict.fromkeys(node.items)))
+        return Listing(node.items, "and") if names_each(node.items) else node
     return node
 
 
@@ -60,48 +86,115 @@ def components(node: Node, names: frozenset[str]) -> Node:
     return Group("(", tuple(items), ")")
 
 
-def with_function_label(node: Relation) -> Node:
-    """`P(x) = …`, read as a product, as the function that it is."""
-    label = node.operands[0]
-    if not isinstance(label, Product) or len(label.factors) != 2 or "=" not in node.signs:
+def distributed(node: Node) -> Node:
+    """t(1, 2) as (t, 2t), and (1, 0) + t(1, 2) as (1 + t, 2t). `P(1, 2)` names a point."""
+    if isinstance(node, Sum):
+        terms = [distributed(term) for term in node.terms]
+        vectors = [term for term in terms if isinstance(term, Group)]
+        shapes = {(vector.opening, vector.closing, len(vector.items)) for vector in vectors}
+        if len(vectors) == len(terms) and len(shapes) == 1:
+            columns = zip(*(vector.items for vector in vectors), strict=True)
+            return Group(vectors[0].opening, tuple(map(Sum, columns)), vectors[0].closing)
+    if not isinstance(node, Product):
         return node
-    name, argument = label.factors
-    if not (isinstance(name, Symbol) and isinstance(argument, Symbol)):
+    *scale, group = node.factors
+    if not isinstance(group, Group) or group.opening not in "(<":
         return node
-    if not (name.name[:1].isupper() and argument.name.islower()):
+    named = any(isinstance(factor, Symbol) and factor.name[0].isupper() for factor in scale)
+    if named or any(isinstance(factor, STRUCTURES) for factor in scale):
         return node
-    rest = node.operands[1:]
-    if any(name.name in free_symbols(operand) for operand in rest):
-        return node
-    return Relation((Applied(name.name, (argument,)), *rest), node.signs)
+    return Group(
+        group.opening, tuple(Product((*scale, item)) for item in group.items), group.closing
+    )
 
 
-def as_family(node: Node) -> Node:
-    """{π/2 + kπ : k ∈ Z} as a statement with its condition."""
-    if isinstance(node, SetBuilder) and not isinstance(node.element, Symbol | Relation | Group):
-        return Conditional(node.element, node.condition)
+def transposed(node: Power) -> Node:
+    """(1, 2)^T as (1, 2), and a matrix as its rows turned."""
+    if node.exponent not in TRANSPOSITIONS:
+        return node
+    if isinstance(node.base, Group):
+        return node.base
+    if isinstance(node.base, Matrix):
+        return Matrix(tuple(zip(*node.base.rows, strict=True)))
     return node
 
 
-def without_signs(node: Node) -> Node:
+def with_items(node: Listing | SetOf | Group, items: tuple[Node, ...]) -> Node:
+    if isinstance(node, Group):
+        return Group(node.opening, items, node.closing)
+    return SetOf(items) if isinstance(node, SetOf) else Listing(items, node.joint)
+
+
+def written_out(items: tuple[Node, ...]) -> tuple[Node, ...]:
+    """1, 2, …, 5 as 1, 2, 3, 4, 5; whatever is no such progression as it stands."""
+    at = items.index(ELLIPSIS_NODE)
+    before, after = items[:at], items[at + 1 :]
+    numbers = [item.value for item in (*before, *after[:1]) if isinstance(item, Number)]
+    if len(before) < 2 or not after or len(numbers) != len(before) + 1:
+        return items
+    step = numbers[1] - numbers[0]
+    due = [numbers[0] + step * index for index in range(len(before))]
+    if step == 0 or numbers[:-1] != due:
+        return items
+    missing, rest = divmod(numbers[-1] - numbers[-2], step)
+    if rest or not 1 <= missing <= MAX_ITEMS:
+        return items
+    between = tuple(Number(numbers[-2] + step * index) for index in range(1, missing))
+    return (*before, *between, *after)
+
+
+def as_family(node: Node) -> Node:
+    """{π/2 + kπ : k ∈ Z} and {x : x = π/2 + kπ, k ∈ Z} as a statement with its condition."""
+    if not isinstance(node, SetBuilder):
+        return node
+    if isinstance(node.condition, Listing) and len(node.condition.items) == 2:
+        given, declared = node.condition.items
+        if isinstance(given, Relation) and given.operands[0] == node.element:
+            return Conditional(given.operands[1], declared) if given.signs == ("=",) else node
+    if isinstance(node.element, Symbol | Relation | Group):
+        return node
+    return Conditional(node.element, node.condition)
+
+
+def several_signs(node: Node) -> bool:
+    """Two ± or more in one member, and no ∓ that would tie them together."""
+    if isinstance(node, Listing | SetOf):
+        return any(map(several_signs, node.items))
+    signs = [inner.sign for inner in walk(node) if isinstance(inner, PlusMinus)]
+    return 1 < len(signs) <= MAX_SIGNS and min(signs) > 0
+
+
+def without_signs(node: Node, independent: bool) -> Node:
     """±: the list of both readings, item by item in a list."""
     if isinstance(node, Listing | SetOf):
-        items = [reading for item in node.items for reading in both_readings(item)]
+        items = [reading for item in node.items for reading in readings(item, independent)]
         return SetOf(tuple(items)) if isinstance(node, SetOf) else Listing(tuple(items), node.joint)
-    readings = both_readings(node)
-    return Listing(tuple(readings), "or")
+    excludes = isinstance(node, Relation) and "!=" in node.signs
+    return Listing(tuple(readings(node, independent)), "and" if excludes else "or")
 
 
-def both_readings(node: Node) -> list[Node]:
+def readings(node: Node, independent: bool) -> list[Node]:
     if not contains(node, PlusMinus):
         return [node]
+    if independent and several_signs(node):
+        count = sum(isinstance(inner, PlusMinus) for inner in walk(node))
+        choices = product((1, -1), repeat=count)
+        return list(dict.fromkeys(with_signs(node, iter(choice)) for choice in choices))
     return [with_sign(node, 1), with_sign(node, -1)]
+
+
+def with_signs(node: Node, choice: Iterator[int]) -> Node:
+    """Every ± with the next sign of `choice`."""
+    if isinstance(node, PlusMinus):
+        sign = next(choice)
+        return with_sign(PlusMinus(with_signs(node.term, choice)), sign)
+    return rebuilt(node, lambda child: with_signs(child, choice))
 
 
 def with_sign(node: Node, sign: int) -> Node:
     if isinstance(node, PlusMinus):
         term = with_sign(node.term, sign)
-        return term if node.sign * sign > 0 else Product((Number(-1), term))
+        return term if node.sign * sign > 0 else negated(term)
     return rebuilt(node, lambda child: with_sign(child, sign))
 
 
@@ -113,4 +206,13 @@ def flat_list(node: Listing) -> Node:
     if isinstance(first, Relation) and first.signs == ("!=",):  # x ≠ 1, 2
         name = first.operands[0]
         items = [i if isinstance(i, Relation) else Relation((name, i), ("!=",)) for i in items]
-    return items[0] if len(items) == 1 else Listing(tuple(items), node.joint)
+    joint = "," if node.joint == "and" and give_values(items) else node.joint
+    return items[0] if len(items) == 1 else Listing(tuple(items), joint)
+
+
+def give_values(items: list[Node]) -> bool:
+    """`n = 1 and n = 3` lists the values of one name."""
+    return (
+        all(isinstance(item, Relation) and item.signs == ("=",) for item in items)
+        and len({item.operands[0] for item in items if isinstance(item, Relation)}) == 1
+    )

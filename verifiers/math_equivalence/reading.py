@@ -6,10 +6,11 @@ import re
 from typing import Final
 
 from verifiers.math_equivalence.answers import read_answer
-from verifiers.math_equivalence.expression import Node, Number
+from verifiers.math_equivalence.expression import Node, Number, Words
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
 from verifiers.math_equivalence.normal_form import SPACED_THOUSANDS as SPACED
 from verifiers.math_equivalence.normal_form import clean, normal_form
+from verifiers.math_equivalence.prose import value_in_prose
 from verifiers.math_equivalence.rationals import Literal, read_number
 
 IN_TEXT: Final = re.compile(r"[\s$]*\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|emph)\s*\{")
@@ -67,7 +68,17 @@ class Reading:
         literal = self.literal
         if literal is not None and not literal.percent and "$" not in self.cleaned:
             return Number(literal.value, literal.places, literal.digits)
-        return read_answer(self.cleaned)
+        node = read_answer(self.cleaned)
+        return self._read_loosely() or node if isinstance(node, Words) else node
+
+    def _read_loosely(self) -> Node | None:
+        """The same with its braces closed, or the value that it states in prose."""
+        for text in (with_braces_closed(self.cleaned), value_in_prose(self.cleaned)):
+            if text is not None:
+                node = read_answer(text)
+                if not isinstance(node, Words):
+                    return node
+        return None
 
     @property
     def node_as_list(self) -> Node:
@@ -75,3 +86,14 @@ class Reading:
         if self._split is None:
             self._split = read_answer(self.cleaned, thousands=False)
         return self._split
+
+
+MAX_MISSING_BRACES: Final = 2
+
+
+def with_braces_closed(text: str) -> str | None:
+    """`\\frac{1}{2` with its last brace, `{2}}` without one too many; None where none is amiss."""
+    missing = text.count("{") - text.count("\\{") - text.count("}") + text.count("\\}")
+    if 0 < missing <= MAX_MISSING_BRACES:
+        return text + "}" * missing
+    return text[:missing] if -MAX_MISSING_BRACES <= missing < 0 and text.endswith("}") else None

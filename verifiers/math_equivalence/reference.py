@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from verifiers.base import InvalidReference
-from verifiers.math_equivalence import extraction
+from verifiers.math_equivalence.boxes import boxed
 from verifiers.math_equivalence.evaluate import Evaluator
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
@@ -18,8 +18,10 @@ from verifiers.math_equivalence.expression import (
     Words,
     free_symbols,
 )  # fmt: skip
+from verifiers.math_equivalence.extraction import extract
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
 from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.statements import stated
 from verifiers.math_equivalence.values import NotNumericError, UndefinedError
 from verifiers.math_equivalence.words import choice
 
@@ -63,14 +65,14 @@ def final_answer(text: str) -> str:
     if len(text) > MAX_SOLUTION_CHARACTERS:
         raise InvalidReference("the reference is longer than a worked solution")
     if "\\boxed" in text or "\\fbox" in text:
-        found = extraction.boxed(text)
+        found = boxed(text)
         if found is None or (found.others and len(found.others) > MAX_EARLIER_BOXES):
             raise InvalidReference("the reference's box is not closed")
         return found.text
     if "####" in text:
         return text.rpartition("####")[2].strip()
     if len(text) > MAX_ANSWER_CHARACTERS or "\n\n" in text.strip():
-        found = extraction.extract(text)
+        found = extract(text)
         if found is not None:
             return found.text
     return announced(text) or text
@@ -83,7 +85,7 @@ def announced(text: str) -> str | None:
     """`5` of "The answer is 5."."""
     if "nswer" not in text and "答案" not in text:
         return None
-    found = extraction.stated(text)
+    found = stated(text)
     return found.text if found else None
 
 

@@ -93,7 +93,7 @@ def show(value: Exact) -> str:
 def literals_round(reference: Literal, answer: Literal, policy: MathParameters) -> bool:
     if policy.rounding == "never":
         return False
-    if rounds_to(answer.value, answer.places, reference):
+    if rounds_to(answer.value, answer.places, reference) or is_coarser(answer, reference):
         return True
     return policy.rounding == "both" and rounds_to(reference.value, reference.places, answer)
 
@@ -111,6 +111,15 @@ def rounds_to(value: Exact, places: int | None, target: Literal) -> bool:
     if isinstance(value, int):
         return False
     return within_half_a_unit(value, target)
+
+
+def is_coarser(answer: Literal, reference: Literal) -> bool:
+    """Whether a decimal reference was rounded once more, to three digits or more: no money."""
+    if reference.places is None or answer.places is None or reference.currency or answer.currency:
+        return False
+    if not reference.places < answer.places < 0 or answer.digits < MIN_ROUNDED_DIGITS:
+        return False
+    return within_half_a_unit(reference.value, answer)
 
 
 def within_half_a_unit(value: Value, target: Literal) -> bool:
@@ -242,7 +251,7 @@ def closed_form_rounds(node: Node, target: Node) -> bool:
         return False
     own = literal_of(node)
     if own is not None:
-        return rounds_to(own.value, own.places, literal)
+        return rounds_to(own.value, own.places, literal) or is_coarser(own, literal)
     if (
         isinstance(literal.value, int)
         and literal.places >= 0

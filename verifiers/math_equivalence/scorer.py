@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.comparison import compare
-from verifiers.math_equivalence.extraction import Extraction, extract, final_part
+from verifiers.math_equivalence.extracted import Extraction
+from verifiers.math_equivalence.extraction import extract, final_part
 from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.reading import Reading

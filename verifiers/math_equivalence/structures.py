@@ -6,7 +6,11 @@ end in `scalars`, equations in `equations`, sets of reals in `regions`.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from verifiers.math_equivalence import equations, families, labels
+from verifiers.math_equivalence.ambiguities import alike
+from verifiers.math_equivalence.congruences import compare_residues
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
     Conditional,
@@ -24,8 +28,10 @@ from verifiers.math_equivalence.expression import (
     SetBuilder,
     SetOf,
     SetOperation,
+    Sum,
     Symbol,
     Words,
+    contains,
     free_symbols,
 )  # fmt: skip
 from verifiers.math_equivalence.members import (
@@ -35,15 +41,17 @@ from verifiers.math_equivalence.members import (
     in_order,
 )
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.preparation import as_family, prepared
+from verifiers.math_equivalence.preparation import as_family, prepared, several_signs
 from verifiers.math_equivalence.regions import NotARegionError, first_difference, read_region
 from verifiers.math_equivalence.scalars import compare_expressions, show, top_mark
+from verifiers.math_equivalence.sentences import same_words
 from verifiers.math_equivalence.units import Unit, read_unit
 from verifiers.math_equivalence.values import NotNumericError
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
-from verifiers.math_equivalence.words import text_form
 
 REGION_KINDS = (SetOperation, NamedSet, SetBuilder)
+CELSIUS = (("celsius", 1),)
+FAHRENHEIT = (("fahrenheit", 1),)
 MEMBERS_OF_LIST = (Listing, SetOf)
 
 
@@ -54,9 +62,24 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         TooLargeError: beyond a limit.
         NeedsAlgebraError: an integral, limit or derivative decides.
     """
-    reference, answer = prepared(reference), prepared(answer)
+    if several_signs(reference) or several_signs(answer):
+        verdict = compare_prepared(
+            prepared(reference, independent=True), prepared(answer, independent=True), policy
+        )
+        if verdict.equal or not (holds_tuples(reference) or holds_tuples(answer)):
+            return verdict
+    return compare_prepared(prepared(reference), prepared(answer), policy)
+
+
+def holds_tuples(node: Node) -> bool:
+    """Members whose signs may depend on each other: (±1, ±2) may be two points or four."""
+    return contains(node, Group, Matrix)
+
+
+def compare_prepared(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
     if reference == answer:
         return equal("structure")
+    reference, answer = alike(reference, answer), alike(answer, reference)
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
     if isinstance(reference, Letters) and isinstance(answer, Letters):
@@ -72,6 +95,8 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
 
 
 def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
+    if verdict := compare_residues(reference, answer):
+        return verdict
     if isinstance(reference, Relation) or isinstance(answer, Relation):
         return equations.compare(reference, answer, policy, compare)
     if isinstance(reference, MEMBERS_OF_LIST):
@@ -81,7 +106,8 @@ def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verd
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
         return compare_matrices(reference, answer, policy, compare)
     if isinstance(reference, Group) and isinstance(answer, Group):
-        return compare_groups(reference, answer, policy)
+        verdict = compare_groups(reference, answer, policy)
+        return verdict if verdict.equal else undeclared_family(reference, answer) or verdict
     if isinstance(reference, Ratio) and isinstance(answer, Ratio):
         return compare_ratios(reference, answer, policy, compare)
     if isinstance(reference, SetOperation) and isinstance(answer, SetOperation):
@@ -92,16 +118,24 @@ def compare_kinds(reference: Node, answer: Node, policy: MathParameters) -> Verd
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
     if isinstance(answer, STRUCTURES) and not isinstance(answer, Ratio):
         return different("structure", "type", reference=kind(reference), answer=kind(answer))
-    if families.may_be_undeclared(reference, answer):
-        verdict = families.compare_families(reference, answer)
-        if verdict and (verdict.equal or free_symbols(reference) != free_symbols(answer)):
-            return verdict
+    if verdict := undeclared_family(reference, answer):
+        return verdict
     try:
         return compare_expressions(reference, answer, policy)
     except NotNumericError as error:
         if type(error) is not NotNumericError:
             raise
         return different("structure", "type", cause=str(error))
+
+
+def undeclared_family(reference: Node, answer: Node) -> Verdict | None:
+    """Both with an integer parameter that nobody declares: kπ and nπ."""
+    if not families.may_be_undeclared(reference, answer):
+        return None
+    verdict = families.compare_families(reference, answer)
+    if verdict and (verdict.equal or free_symbols(reference) != free_symbols(answer)):
+        return verdict
+    return None
 
 
 def kind(node: Node) -> str:
@@ -120,11 +154,9 @@ def kind(node: Node) -> str:
 def compare_words(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
     if not (isinstance(reference, Words) and isinstance(answer, Words)):
         return different("text", "type", reference=kind(reference), answer=kind(answer))
-    fold = policy.text_case == "fold"
-    left, right = text_form(reference.text, fold=fold), text_form(answer.text, fold=fold)
-    if left and left == right:
+    if same_words(reference.text, answer.text, fold=policy.text_case == "fold"):
         return equal("text")
-    return different("text", reference=left[:80], answer=right[:80])
+    return different("text", reference=reference.text[:80], answer=answer.text[:80])
 
 
 # --- quantities -------------------------------------------------------------------------
@@ -139,6 +171,8 @@ def compare_quantities(reference: Node, answer: Node, policy: MathParameters) ->
     if left is None or right is None or policy.units == "ignore":
         verdict = compare(mine, theirs, policy)
         return verdict if verdict.equal else as_variables(reference, answer, policy) or verdict
+    if temperature := in_degrees_of(left, right, theirs):
+        return compare(mine, temperature, policy)
     if left.dimensions != right.dimensions or counted(left.nouns) != counted(right.nouns):
         names = {"reference": unit_name(reference), "answer": unit_name(answer)}
         return different("units", "unit", **names)
@@ -147,6 +181,16 @@ def compare_quantities(reference: Node, answer: Node, policy: MathParameters) ->
     ratio = Number(right.factor / left.factor)
     verdict = compare(mine, Product((ratio, theirs)), policy)
     return equal("units") if verdict.equal else verdict
+
+
+def in_degrees_of(due: Unit, given: Unit, value: Node) -> Node | None:
+    """Degrees Celsius in Fahrenheit, and back; None for any other units."""
+    scales = due.dimensions, given.dimensions
+    if scales == (FAHRENHEIT, CELSIUS):
+        return Sum((Product((Number(Fraction(9, 5)), value)), Number(32)))
+    if scales == (CELSIUS, FAHRENHEIT):
+        return Product((Number(Fraction(5, 9)), Sum((value, Number(-32)))))
+    return None
 
 
 def unit_of(node: Node) -> Unit | None:
@@ -304,9 +348,6 @@ def is_set(node: Node) -> bool:
 
 def is_tuple(node: Node) -> bool:
     return isinstance(node, Group) and node.opening in "(<" and node.closing in ")>"
-
-
-"""Comparisons of members in one list."""
 
 
 def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> Verdict:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from verifiers.math_equivalence.expression import NamedSet, Node, Number
-
 MARKUP: Final = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
 )
@@ -41,40 +39,14 @@ DATE: Final = re.compile(
     re.IGNORECASE,
 )
 
-SMALL_NUMBERS: Final = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
-}
-PHRASES: Final[dict[str, Node]] = {
-    **dict.fromkeys(
-        ("no solution", "no solutions", "none", "empty set", "no real solutions",
-         "no real solution", "there are no solutions", "there is no solution", "null set",
-         "no integer solutions", "no such integers exist", "无解"),
-        NamedSet("empty"),
-    ),
-    **dict.fromkeys(
-        ("all real numbers", "all reals", "all real number", "any real number", "real numbers",
-         "every real number", "set of real numbers", "set of all real numbers", "all real x",
-         "all real values", "任意实数", "全体实数"),
-        NamedSet("R"),
-    ),
-    **dict.fromkeys(("all integers", "any integer", "every integer", "integers",
-                     "set of integers", "set of all integers"), NamedSet("Z")),
-    **dict.fromkeys(("all positive integers", "positive integers", "any positive integer",
-                     "every positive integer", "natural numbers"), NamedSet("Z+")),
-    **{word: Number(number) for word, number in SMALL_NUMBERS.items()},
-}  # fmt: skip
 SYNONYMS: Final = {
-    "dne": "does not exist", "doesnt exist": "does not exist",
-    "limit does not exist": "does not exist",
+    "dne": "does not exist", "doesnt exist": "does not exist", "undefined": "does not exist",
     "infinitely many solutions": "infinitely many", "infinite": "infinitely many",
-    "infinite solutions": "infinitely many", "infinitely many": "infinitely many",
-    "an infinite number": "infinitely many", "infinite number": "infinitely many",
-    "there are infinitely many solutions": "infinitely many", "对": "正确",
-    "there are infinitely many": "infinitely many",
+    "infinite solutions": "infinitely many", "an infinite number": "infinitely many",
+    "infinite number": "infinitely many", "convergent": "converges", "is convergent": "converges",
+    "divergent": "diverges", "is divergent": "diverges", "true": "yes", "correct": "yes",
+    "false": "no", "incorrect": "no", "正确": "yes", "对": "yes", "错误": "no", "错": "no",
+    "是": "yes", "否": "no",
 }  # fmt: skip
 
 
@@ -87,11 +59,6 @@ def text_form(text: str, *, fold: bool) -> str:
     if article:
         text, lowered = text[article.end() :], lowered[article.end() :]
     return SYNONYMS.get(lowered, lowered if fold else text)
-
-
-def phrase(text: str) -> Node | None:
-    """The mathematical object that a stock phrase means."""
-    return PHRASES.get(text_form(text, fold=True))
 
 
 def choice(text: str) -> tuple[str, str | None] | None:

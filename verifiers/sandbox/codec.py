@@ -8,7 +8,7 @@ than a plain value, whatever the bytes.
 
 What leaves a program (`as_base`) may also be an instance of a subclass, of which the value of
 its built-in base arrives; an iterator, which arrives as one over its items; and an array of
-numpy, which arrives as a list.
+numpy, which arrives as a list. What goes to a program may also be one of its functions, by name.
 
     >>> encode((1, {"a": {2}}))
     b'["tuple",1,["dict",["a",["set",2]]]]'
@@ -21,7 +21,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from verifiers.sandbox import atoms
 
@@ -63,6 +63,35 @@ Key = Callable[[Any], str]
 """What a dictionary's key is called in JSON."""
 
 
+class Reading(NamedTuple):
+    """What `decode` is told."""
+
+    key: Key | None = None
+    function: Callable[[str], Any] | None = None
+
+
+class Named:
+    """Stands for a function of the program's."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+
+class Taken(Iterator[Any]):
+    """An iterator of a program's, over items that it made beforehand."""
+
+    def __init__(self, is_whole: bool, items: Iterable[Any]) -> None:
+        self.is_whole = is_whole
+        self.items = deque(items)
+
+    def __next__(self) -> Any:
+        if self.items:
+            return self.items.popleft()
+        if self.is_whole:
+            raise StopIteration
+        raise CodecError("an iterator of more items than can leave a process")
+
+
 class CodecError(ValueError):
     """A value that cannot be carried, or bytes that are no value."""
 
@@ -88,12 +117,20 @@ def encode(value: object, *, as_base: bool = False, max_bytes: int | None = MAX_
     return data
 
 
-def decode(data: bytes, *, key: Key | None = None, max_bytes: int | None = MAX_BYTES) -> Any:
+def decode(
+    data: bytes,
+    *,
+    key: Key | None = None,
+    function: Callable[[str], Any] | None = None,
+    max_bytes: int | None = MAX_BYTES,
+) -> Any:
     """The value in `data`.
 
     With `key`, it is made ready to be compared to JSON: dictionaries have the results of
     `key` as keys, each once; views, deques and iterators are lists; sets are refused. So
     nothing hostile is hashed but strings, whose hashes cannot be made to collide.
+
+    `function` gives functions by their names; without it there are none.
 
     Raises:
         CodecError: these bytes were not written by `encode`.
@@ -101,7 +138,7 @@ def decode(data: bytes, *, key: Key | None = None, max_bytes: int | None = MAX_B
     if max_bytes is not None and len(data) > max_bytes:
         raise CodecError("the value is too large")
     try:
-        return _value(json.loads(data, parse_constant=_refuse), 0, key)
+        return _value(json.loads(data, parse_constant=_refuse), 0, Reading(key, function))
     except CodecError:
         raise
     except (RecursionError, ValueError, TypeError, LookupError, ArithmeticError) as error:
@@ -135,6 +172,8 @@ def _tagged(value: Any, depth: int, as_base: bool) -> Any:
         return _tagged_base(value, base, depth, as_base)
     if (atom := atoms.written(value)) is not None:
         return atom
+    if isinstance(value, Named):
+        return ["function", value.__name__]
     if (parts := _parts(value)) is not None:
         tag, items = parts
         return [tag, *(_tagged(item, depth + 1, as_base) for item in items)]
@@ -160,12 +199,14 @@ def _tagged_base(value: Any, base: Any, depth: int, as_base: bool) -> Any:
 
 
 def _parts(value: Any) -> tuple[str, Iterable[Any]] | None:
-    """The tag and the plain values that make up a range, a view or a deque."""
+    """The tag and the plain values that make up a range, a view, a deque or what was `_taken`."""
     kind = type(value)
     if kind is range:
         return "range", (value.start, value.stop, value.step)
     if kind is deque:
         return "deque", (value.maxlen, *value)
+    if kind is Taken:
+        return "iterator", (value.is_whole, *value.items)
     return (VIEWS[kind], value) if kind in VIEWS else None
 
 
@@ -189,7 +230,7 @@ def _is_numpy(value: object, as_base: bool) -> bool:
     return isinstance(value, numpy.generic) or (as_base and type(value) is numpy.ndarray)
 
 
-def _value(data: Any, depth: int, key: Key | None) -> Any:
+def _value(data: Any, depth: int, how: Reading) -> Any:
     if type(data) is not list:
         if type(data) is dict:
             raise CodecError("objects are written as tagged arrays")
@@ -198,15 +239,17 @@ def _value(data: Any, depth: int, key: Key | None) -> Any:
         raise CodecError("the value is nested too deeply")
     tag, *items = data
     if tag in COLLECTIONS:
-        if key is not None and tag in ("set", "frozenset"):
+        if how.key is not None and tag in ("set", "frozenset"):
             raise CodecError("a set")
-        return COLLECTIONS[tag]([_value(item, depth + 1, key) for item in items])
+        return COLLECTIONS[tag]([_value(item, depth + 1, how) for item in items])
     if tag == "dict":
-        pairs = [(_value(k, depth + 1, key), _value(v, depth + 1, key)) for k, v in items]
-        return dict(pairs) if key is None else _named(pairs, key)
+        pairs = [(_value(k, depth + 1, how), _value(v, depth + 1, how)) for k, v in items]
+        return dict(pairs) if how.key is None else _named(pairs, how.key)
     if tag in REBUILT:
-        values = [_value(item, depth + 1, key) for item in items]
-        return REBUILT[tag](values) if key is None or tag == "range" else _listed(tag, values)
+        values = [_value(item, depth + 1, how) for item in items]
+        return REBUILT[tag](values) if how.key is None or tag == "range" else _listed(tag, values)
+    if tag == "function" and how.function is not None:
+        return how.function(*items)
     return _atom(tag, items)
 
 
@@ -216,23 +259,13 @@ def _listed(tag: str, values: list[Any]) -> list[Any]:
     return values[1:] if tag in ("iterator", "deque") else values
 
 
-def _iterator(values: list[Any]) -> Iterator[Any]:
-    is_whole, *items = values
-    return iter(items) if is_whole is True else _cut(items)
-
-
-def _cut(items: list[Any]) -> Iterator[Any]:
-    yield from items
-    raise CodecError("an iterator of more items than can leave a process")
-
-
 REBUILT: dict[str, Callable[[list[Any]], Any]] = {
     "range": lambda values: range(*values),
     "keys": lambda values: dict.fromkeys(values).keys(),
     "values": lambda values: dict(enumerate(values)).values(),
     "items": lambda values: dict(values).items(),
     "deque": lambda values: deque(values[1:], values[0]),
-    "iterator": _iterator,
+    "iterator": lambda values: Taken(values[0] is True, values[1:]),
 }
 
 
@@ -245,7 +278,7 @@ def _named(pairs: list[tuple[Any, Any]], key: Key) -> dict[str, Any]:
 
 def _atom(tag: object, items: list[Any]) -> Any:
     if tag == "complex":
-        real, imaginary = (_value(item, MAX_DEPTH - 1, None) for item in items)
+        real, imaginary = (_value(item, MAX_DEPTH - 1, Reading()) for item in items)
         return complex(real, imaginary)
     (text,) = items
     if type(text) is not str:

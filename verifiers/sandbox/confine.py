@@ -146,7 +146,7 @@ def readable_paths(runtime: Iterable[str]) -> list[tuple[str, int]]:
     """What Landlock grants to every program: a runtime's own files, and harmless devices."""
     read = landlock.READ
     devices = ("/dev/zero", "/dev/random", "/dev/urandom")
-    facts = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
+    facts = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/usr/lib/locale")
     return [
         *((path, read) for path in (*runtime, *devices, *facts)),
         ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE),

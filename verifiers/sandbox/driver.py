@@ -24,8 +24,9 @@ from verifiers.sandbox import channel, codec, runner
 LENGTH = struct.Struct("=I")
 
 RETURNED, RAISED, MISSING, CALLABLE = "returned", "raised", "missing", "callable"
+RETURNED_ARGUMENT = "returned argument"
 
-MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque)
+MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque, codec.Taken)
 """Arguments of these types are seen changed by the caller, as in one process."""
 
 MAX_MESSAGE = 500
@@ -60,33 +61,56 @@ def serve_calls(load: runner.Load, requests: int, replies: int) -> int:
 
 
 def answer(namespace: dict[str, Any], request: bytes) -> bytes:
-    name, args, kwargs = codec.decode(request)
-    if args is None:
-        return look_up(namespace, name)
-    before = [outgoing(value) if type(value) in MUTABLE else b"" for value in args]
+    own = partial(runner.resolve, namespace)
     try:
-        function = runner.resolve(namespace, name)
+        name, args, kwargs = codec.decode(request, function=own)
+        if args is None:
+            return look_up(namespace, name)
+        function = own(name)
     except NameError:
-        return codec.encode((MISSING, name, ""))
+        return codec.encode((MISSING, None, None))
+    given = arguments(args, kwargs)
+    before = {key: content(value) for key, value in given.items() if type(value) in MUTABLE}
     try:
         result = function(*args, **kwargs)
-        changed = [
-            (index, value)
-            for index, value in enumerate(args)
-            if type(value) in MUTABLE and outgoing(value) != before[index]
-        ]
+        changed = [(key, given[key]) for key in before if content(given[key]) != before[key]]
+        for key in before:
+            if given[key] is result:
+                return outgoing((RETURNED_ARGUMENT, key, changed))
         return outgoing((RETURNED, result, changed))
     except Exception as error:
-        return outgoing((RAISED, builtin_name(error), str(error)[:MAX_MESSAGE]))
+        return raised(error)
+
+
+def content(value: Any) -> bytes | None:
+    """What an argument holds; None where it holds functions, whose changes nobody sees."""
+    try:
+        return outgoing(value)
+    except codec.CannotLeave:
+        return None
+
+
+def arguments(args: Sequence[Any], kwargs: dict[Any, Any]) -> dict[int | str, Any]:
+    """The arguments of a call by position or name."""
+    return {**dict(enumerate(args)), **kwargs}
+
+
+def raised(error: Exception) -> bytes:
+    """An exception as it leaves: its arguments, where these are short and plain."""
+    name = builtin_name(error)
+    try:
+        return codec.encode((RAISED, name, tuple(error.args)), max_bytes=MAX_MESSAGE)
+    except Exception:
+        return outgoing((RAISED, name, (str(error)[:MAX_MESSAGE],)))
 
 
 def look_up(namespace: dict[str, Any], name: str) -> bytes:
     """The value of a name, where it has one that can leave."""
     try:
         value = runner.resolve(namespace, name)
-        return outgoing((CALLABLE, name, "") if callable(value) else (RETURNED, value, []))
+        return outgoing((CALLABLE, None, None) if callable(value) else (RETURNED, value, []))
     except Exception:
-        return outgoing((MISSING, name, ""))
+        return codec.encode((MISSING, None, None))
 
 
 outgoing = partial(codec.encode, as_base=True)
@@ -100,11 +124,11 @@ def builtin_name(error: Exception) -> str:
 # --- D: runs the tests ------------------------------------------------------------------
 
 
-class Stub:
-    """A function of the candidate, as the test code sees it."""
+class Stub(codec.Named):
+    """A function of the candidate, as the test code sees it. Passed to one, it is itself."""
 
     def __init__(self, name: str, requests: int, replies: int) -> None:
-        self.__name__ = name
+        super().__init__(name)
         self._requests = requests
         self._replies = replies
 
@@ -118,9 +142,10 @@ class Stub:
             raise NameError(f"the program defines no {self.__name__}")
         if kind == RAISED:
             raise rebuilt(value, more)
-        for index, content in more:
-            replace_content(args[index], content)
-        return value
+        given = arguments(args, kwargs)
+        for key, content in more:
+            replace_content(given[key], content)
+        return given[value] if kind == RETURNED_ARGUMENT else value
 
     def _ask(self, request: bytes) -> Any:
         try:
@@ -144,25 +169,28 @@ class Stub:
         return value if kind == RETURNED else self
 
 
-def rebuilt(name: object, message: object) -> Exception:
+def rebuilt(name: object, args: Sequence[Any]) -> Exception:
     """An exception of a built-in class; the candidate's own classes do not exist here."""
     kind = getattr(builtins, str(name), None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         if issubclass(kind, UNSAFE_TO_RAISE):
-            return CandidateError(f"{name}: {message}")
+            return CandidateError(name, *args)
         try:
-            error = kind(message)
+            error = kind(*args)
         except TypeError:  # some want more arguments
-            return CandidateError(f"{name}: {message}")
+            return CandidateError(name, *args)
         error.from_candidate = True  # type: ignore[attr-defined]
         return error
-    return CandidateError(f"{name}: {message}")
+    return CandidateError(name, *args)
 
 
 def replace_content(target: Any, content: Any) -> None:
     """Makes `target` equal to `content`, in place."""
     if type(target) is not type(content) or type(target) not in MUTABLE:
         raise codec.CodecError("an argument changed its type")
+    if isinstance(target, codec.Taken):
+        target.is_whole, target.items = content.is_whole, content.items
+        return
     target.clear()
     if isinstance(target, list | bytearray | deque):
         target.extend(content)
@@ -177,7 +205,7 @@ def run_test_code(
     pipes: tuple[int, int],
     stop_early: bool,
 ) -> dict[str, Any]:
-    """Runs the top-level statements in order; each `assert` or bare call is a test.
+    """Runs the top-level statements in order, imports before all else; see `is_test`.
 
     `stubs` maps names in the test code to functions of the candidate. Those of `values` may
     have another value instead, which is looked up anew before each statement.
@@ -185,11 +213,10 @@ def run_test_code(
     Returns:
         `passed`, `total`, the `verdict` of the first failure or "ok", and its `message`.
     """
-    statements = ast.parse(test_code).body
-    tests = [isinstance(s, ast.Assert) or is_call(s) for s in statements]
+    statements = sorted(ast.parse(test_code).body, key=lambda s: not is_import(s))
+    tests = [is_test(s) for s in statements]
     report: dict[str, Any] = {"passed": 0, "total": sum(tests), "verdict": "ok", "message": ""}
     namespace = runner.fresh_main()
-    namespace["__name__"] = "tests"
     functions = {name: Stub(target, *pipes) for name, target in stubs.items()}
     namespace.update(functions)
 
@@ -201,19 +228,19 @@ def run_test_code(
                 if not hasattr(builtins, name):  # which must not stand in for the program's
                     namespace.pop(name, None)
 
-    for statement, is_test in zip(statements, tests, strict=True):
+    for statement, tests_something in zip(statements, tests, strict=True):
         code = compile(ast.Module([statement], []), "tests.py", "exec")
-        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
-        failure = None if is_import else failure_of(look_up_values)
+        imports = is_import(statement)
+        failure = None if imports else failure_of(look_up_values)
         failure = failure or failure_of(lambda code=code: exec(code, namespace))  # type: ignore[misc]
-        if is_import and failure is not None:
+        if imports and failure is not None:
             failure = "unsplittable", failure[1]  # what is not here is not the program's fault
         if failure is None:
-            report["passed"] += is_test
+            report["passed"] += tests_something
             continue
         if report["verdict"] == "ok":
             report["verdict"], report["message"] = failure
-        if stop_early or not is_test or failure[0] in FINAL:
+        if stop_early or not tests_something or failure[0] in FINAL:
             break
     return report
 
@@ -239,7 +266,26 @@ def failure_of(run: Callable[[], object]) -> tuple[str, str] | None:
     return None
 
 
+def is_import(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def is_test(statement: ast.stmt) -> bool:
+    """An `assert` or a bare call, or a loop, a condition and the like with an `assert` in it."""
+    if isinstance(statement, ast.Assert) or is_call(statement):
+        return True
+    if isinstance(statement, ast.If) and any(map(is_call, statement.body)):
+        return True  # `if __name__ == "__main__"`
+    return isinstance(statement, COMPOUND) and any(
+        isinstance(node, ast.Assert) for node in ast.walk(statement)
+    )
+
+
+COMPOUND = (ast.For, ast.While, ast.If, ast.With, ast.Try)
+
+
 def is_call(statement: ast.stmt) -> bool:
+    """A statement that is nothing but a call."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
 
 

@@ -50,9 +50,9 @@ def preload(source: bytes, site_packages: str | None) -> None:
     names = imported(source)
     for name in sorted(STANDARD & names):
         importlib.import_module(name)
-    packages = {name.partition(".")[0] for name in names} & set(PACKAGES)
+    packages = [name for name in PACKAGES if name.encode() in source]  # `__import__` counts too
     if packages and site_packages is not None:
         sys.path.append(site_packages)  # the sandbox lets it read these packages alone
-        for name in sorted(packages):
+        for name in packages:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)

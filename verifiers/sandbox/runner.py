@@ -8,6 +8,7 @@ judged outside, and the worst that a program can forge is its own failure.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import struct
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal, TextIO
 
-from verifiers.sandbox import codec
+from verifiers.sandbox import codec, kernel
 
 FILE_NAME = "main.py"
 
@@ -37,19 +38,21 @@ def run_tests(source: bytes, inputs: Sequence[int], output: int, progress: int) 
 
     Returns:
         The exit status: 0, or that of the first test that failed, after which none is run.
+        Neither is any after a test that closed the descriptors which others need.
     """
     code = compiled(source)
     if code is None:
         return EXIT_COMPILE
-    for index, descriptor in enumerate(inputs):
-        os.dup2(descriptor, 0)
-        os.dup2(output, 1)
-        streams = open_streams()
-        status = status_of(lambda: exec(code, fresh_main()))
-        status = finish(streams) or status
-        if status:
-            return status
-        os.pwrite(progress, END.pack(os.lseek(output, 0, os.SEEK_CUR)), index * END.size)
+    with contextlib.suppress(OSError):
+        for index, descriptor in enumerate(inputs):
+            os.dup2(descriptor, 0)
+            os.dup2(output, 1)
+            streams = open_streams()
+            status = status_of(lambda: exec(code, fresh_main()))
+            status = finish(streams) or status
+            if status:
+                return status
+            os.pwrite(progress, END.pack(os.lseek(output, 0, os.SEEK_CUR)), index * END.size)
     return 0
 
 
@@ -190,18 +193,30 @@ def finish(streams: tuple[TextIO, TextIO]) -> int:
 
 
 def _finish(streams: tuple[TextIO, TextIO]) -> None:
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread() and not thread.daemon:
-                thread.join()
+    join_threads()
     atexit = sys.modules.get("atexit")
     if atexit is not None:
         atexit._run_exitfuncs()
         atexit._clear()
     flush(sys.stdout, sys.stderr)  # perhaps the program's own
     sys.modules["__main__"].__dict__.clear()
-    flush(*streams)
+    with contextlib.suppress(ValueError):  # detached: its buffer is another stream's by now
+        flush(*streams)
+    kernel.libc.fflush(None)  # what C functions printed, called through ctypes
+
+
+def join_threads() -> None:
+    """Waits for what is no daemon. The idle threads of an executor are told to end, as they are
+    when an interpreter ends; then no later test in this process can have executors."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return
+    main = threading.main_thread()
+    while threads := [t for t in threading.enumerate() if t is not main and not t.daemon]:
+        for callback in reversed(threading._threading_atexits):
+            callback()
+        for thread in threads:
+            thread.join()
 
 
 def flush(*streams: TextIO | None) -> None:

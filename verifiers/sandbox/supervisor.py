@@ -29,7 +29,7 @@ MAX_STDERR_BYTES = 4096
 """Of standard error, the end is kept for the report."""
 
 OWN_MEMORY = (b"RssAnon:", b"RssShmem:")
-"""Lines of /proc/PID/status, in KiB; those of a zombie are not there."""
+"""Lines of a thread's status, in KiB, the same in all of its process; a zombie has none."""
 
 STARVATION_FACTOR = 20
 """A program that waits for a processor is not late, up to so many times its wall limit."""
@@ -123,9 +123,13 @@ def group_bytes(group: int) -> int:
 
 
 def own_bytes(pid: int) -> int:
-    with open(f"/proc/{pid}/status", "rb") as file:
-        lines = file.read().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(OWN_MEMORY))
+    """What a process has, whichever of its threads is left."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", "rb") as file:
+            lines = [line for line in file.read().splitlines() if line.startswith(OWN_MEMORY)]
+        if lines:
+            return sum(int(line.split()[1]) * 1024 for line in lines)
+    return 0
 
 
 def spawn(

@@ -27,7 +27,8 @@ from app.protocols.openai_graders.grading import (
     variables_of,
 )
 from app.protocols.openai_graders.replies import OpenAIError, refuse, run_reply
-from verifiers.base import JsonObject, Text
+from verifiers.base import Text
+from verifiers.sample import JsonObject
 
 PREFIXES = ("/v1", "/openai/v1")
 """The latter is Azure's."""

@@ -10,9 +10,13 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 
 MAX_CHARACTERS = 1_000
 """Longer is no formula."""
+
+MAX_KEPT = 256
+"""Formulas kept read: a run grades all its samples by one."""
 
 OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -54,6 +58,11 @@ def parse(text: str, names: Collection[str]) -> ast.expr:
     Raises:
         FormulaError: it is no formula over `names`.
     """
+    return parsed(text, frozenset(names))
+
+
+@lru_cache(MAX_KEPT)
+def parsed(text: str, names: frozenset[str]) -> ast.expr:
     if len(text) > MAX_CHARACTERS:
         raise FormulaError(f"over {MAX_CHARACTERS} characters")
     try:

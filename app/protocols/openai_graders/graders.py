@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.protocols.openai_graders import formula
 from app.protocols.openai_graders.templates import Template
-from verifiers.base import Name, few
+from verifiers.sample import Name, few
 from verifiers.text_similarity import Metric
 
 MAX_PARTS = 32
@@ -82,11 +82,14 @@ class Input(BaseModel):
 Inputs = Annotated[list[Input], Field(min_length=1), BeforeValidator(few)]
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class SamplingParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     max_completions_tokens: int | None = Field(None, ge=1)
-    reasoning_effort: str | None = None
+    reasoning_effort: Effort | None = None
     seed: int | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)

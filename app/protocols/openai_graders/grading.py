@@ -27,10 +27,13 @@ from judges.model_grader import (
     ScoreModel,
     ScoreParameters,
     UnreadableVerdict,
+    VerdictDeclined,
 )
-from verifiers.base import JudgeFailed, Sample, Score, Scorer, ScorerSpec, SpecError
+from verifiers.base import Sample, Score, Scorer, SpecError
 from verifiers.code_execution.grader import GraderFailed, sample_for_grader
+from verifiers.errors import JudgeFailed
 from verifiers.registry import Registry
+from verifiers.sample import ScorerSpec
 
 OneGrader = RuleGrader | JudgeGrader
 
@@ -48,6 +51,12 @@ Flag = Literal[
     "model_grader_parse_error",
 ]
 """What the reply can say went wrong."""
+
+JUDGE_FLAGS: Mapping[str, Flag] = {
+    UnreadableVerdict.code: "model_grader_parse_error",
+    VerdictDeclined.code: "model_grader_refusal_error",
+}
+"""By the code of a judge's error."""
 
 PASSING = frozenset({"deadline_exceeded", "shutting_down", "internal"})
 """Codes of errors that, where they are retryable, say nothing about the grader: the client
@@ -150,7 +159,12 @@ def assign_judge(
 
 def judge_scorer(grader: JudgeGrader, judge: Judge) -> Scorer[Any]:
     asked = grader.sampling_params or SamplingParams()
-    options: dict[str, Any] = {"seed": asked.seed, "temperature": asked.temperature or 0.0}
+    options: dict[str, Any] = {
+        "seed": asked.seed,
+        "temperature": asked.temperature or 0.0,
+        "top_p": asked.top_p,
+        "reasoning_effort": asked.reasoning_effort,
+    }
     if asked.max_completions_tokens is not None:
         options["max_tokens"] = asked.max_completions_tokens
     if isinstance(grader, LabelModelGrader):
@@ -221,8 +235,7 @@ def flag_of(grader: OneGrader, code: str) -> Flag:
         is_its_own = code == GraderFailed.code
         return "python_grader_runtime_error" if is_its_own else "python_grader_server_error"
     if isinstance(grader, ScoreModelGrader | LabelModelGrader):
-        is_unreadable = code == UnreadableVerdict.code
-        return "model_grader_parse_error" if is_unreadable else "model_grader_server_error"
+        return JUDGE_FLAGS.get(code, "model_grader_server_error")
     return "other_error"
 
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 
-import orjson
 from pydantic import AfterValidator, Field
 
 from app.protocols.gateway import BadRequest
-from verifiers.base import MAX_TEXT_CHARACTERS
+from verifiers.sample import MAX_TEXT_CHARACTERS
+from verifiers.score import to_json
 
 NAMESPACES = ("item", "sample")
 
@@ -97,4 +97,4 @@ def value_at(expression: str, variables: Mapping[str, Any]) -> str:
             value = value[step]
         except (LookupError, TypeError):
             raise UnknownVariable(expression, path) from None
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else to_json(value).decode()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.grouping.distribution import entropy, is_correct, pass_at_k
 from app.grouping.selection import best, shortest_correct
-from verifiers.base import Outcome, Score, ScoreError
+from verifiers.base import Outcome, Score
+from verifiers.score import ScoreError
 
 PASSES = [
     # n, right, k, pass@k

@@ -130,6 +130,35 @@ def test_a_label_that_was_not_offered_is_no_grade() -> None:
     assert found.metadata.errors.api_model_grader_parse_error is True
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        script.choice(message={"role": "assistant", "content": None, "refusal": "I cannot."}),
+        script.says('{"steps": [], "result": 9}', finish_reason="content_filter"),
+    ],
+    ids=["refused", "filtered"],
+)
+def test_a_judge_that_declines_is_no_grade(act: script.Act) -> None:
+    with judged(ScriptedEndpoint([act])) as client:
+        found, valid = run(client, SCORE)
+    assert (found.reward, valid) == (0.0, "0")
+    assert found.metadata.errors.api_model_grader_refusal_error is True
+    assert found.metadata.errors.api_model_grader_server_error is False
+
+
+def test_sampling_is_as_the_grader_asks() -> None:
+    asked = {"temperature": 0.5, "top_p": 0.9, "reasoning_effort": "high"}
+    endpoint = ScriptedEndpoint([says(result=1), says(result=2)])
+    with judged(endpoint) as client:
+        found, _ = run(
+            client, {**SCORE, "sampling_params": {**asked, "max_completions_tokens": 99}}
+        )
+        other, _ = run(client, {**SCORE, "sampling_params": {**asked, "top_p": 0.1}})
+    assert asked.items() <= endpoint.received[0].document.items()
+    assert endpoint.received[0].document["max_tokens"] == 99
+    assert (found.reward, other.reward) == (1.0, 2.0), "another question, and no recorded reply"
+
+
 def test_a_judge_that_fails_is_no_grade() -> None:
     with judged(ScriptedEndpoint(lambda _: script.status(500))) as client:
         found, valid = run(client, SCORE)

@@ -85,6 +85,23 @@ def test_what_may_pass_is_to_be_tried_again(path: str, members: dict[str, Any]) 
     assert reply.headers["x-should-retry"] == "true"
 
 
+@pytest.mark.parametrize("path", ["/classify", "/v1/embeddings", "/compat/sglang/v1/classify"])
+def test_a_full_lane_is_a_503_for_verl_tries_no_4xx_again(path: str) -> None:
+    with in_process(presets=PRESETS, queue_samples=4) as client:
+        client.app.state.scheduler.lanes["inline"].pending = 4  # type: ignore[attr-defined]
+        reply = client.post(path, json={"model": "form", "input": "x"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, 503)
+    assert reply.headers["retry-after"] == "1"
+
+
+def test_a_refusal_of_the_request_is_not_said_to_be_a_fault_of_the_server(
+    models: TestClient,
+) -> None:
+    body = '{"model": "form", "input": "x"}'
+    reply = models.post("/classify", content=body, headers={"Content-Type": "text/plain"})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (415, "BadRequestError")
+
+
 def test_a_text_beyond_all_limits_is_refused(models: TestClient) -> None:
     flood = "a" * (4 * 1024 * 1024 + 1)
     for path, body in (

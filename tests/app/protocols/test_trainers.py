@@ -64,6 +64,21 @@ def late() -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def draining() -> Iterator[TestClient]:
+    with in_process() as client:
+        client.app.state.scheduler.draining = True  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[TestClient]:
+    """A service without room in the lane of the rules."""
+    with in_process(queue_samples=4) as client:
+        client.app.state.scheduler.lanes["inline"].pending = 4  # type: ignore[attr-defined]
+        yield client
+
+
 @pytest.mark.parametrize(("path", "body"), ROUTES[:3])
 def test_a_passed_deadline_is_to_be_tried_again(
     late: TestClient, path: str, body: dict[str, Any]
@@ -87,16 +102,38 @@ def test_a_run_may_ask_openrlhf_for_zeros_that_say_so(late: TestClient) -> None:
     assert reply.json() == {"rewards": [0.0], "scores": [0.0], "extra_logs": {"valid": [0.0]}}
 
 
-@every_route
+@pytest.mark.parametrize(("path", "body"), ROUTES[:3])
 def test_a_service_that_shuts_down_says_so_in_every_dialect(
-    monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+    draining: TestClient, path: str, body: dict[str, Any]
 ) -> None:
-    with in_process() as client:
-        monkeypatch.setattr(client.app.state.scheduler, "draining", True)  # type: ignore[attr-defined]
-        reply = client.post(path.format("string_reversal"), json=body)
+    reply = draining.post(path.format("string_reversal"), json=body)
     assert reply.status_code == 503
     assert reply.json()["code"] == "draining"
     assert reply.headers["x-should-retry"] == "true"
+
+
+@pytest.mark.parametrize(("path", "body"), ROUTES[:3])
+def test_a_full_lane_is_to_be_tried_again(
+    full: TestClient, path: str, body: dict[str, Any]
+) -> None:
+    reply = full.post(path.format("string_reversal"), json=body)
+    assert (reply.status_code, reply.json()["code"]) == (429, "queue_full")
+    assert reply.headers["retry-after"] == "1"
+    assert reply.headers["x-should-retry"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("service", "kind"), [("draining", "shutdown"), ("full", "provider_unavailable")]
+)
+def test_gym_whose_client_tries_no_status_again_gets_a_masked_sample(
+    request: pytest.FixtureRequest, service: str, kind: str
+) -> None:
+    client: TestClient = request.getfixturevalue(service)
+    reply = client.post("/compat/nemo-gym/string_reversal/verify", json=GYM)
+    assert reply.status_code == 200
+    told = reply.json()
+    assert (told["reward"], told["mask_sample"], told["failure_kind"]) == (0.0, True, kind)
+    assert told["failure_reason"]
 
 
 @every_route
@@ -159,7 +196,7 @@ def test_more_samples_than_the_limit_are_refused() -> None:
     batch = {name: values * 3 for name, values in OPENRLHF.items()}
     with in_process(max_samples=2) as client:
         reply = client.post("/compat/openrlhf/string_reversal/get_reward", json=batch)
-    assert reply.status_code == 422
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_many_samples")
     assert reply.headers["x-should-retry"] == "false"
 
 

@@ -19,7 +19,7 @@ from judges.llm.store import Store
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 TOKENS = script.PROMPT_TOKENS + script.COMPLETION_TOKENS
 PRICE = {"prompt": 1.0, "completion": 10.0}

@@ -29,7 +29,7 @@ from judges.llm.failures import (
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 def ask(*acts: Act, question: str = "q", **members: Any) -> tuple[Reply | JudgeFailed, int]:
@@ -89,7 +89,7 @@ UNUSABLE: dict[str, Act] = {
 @pytest.mark.parametrize("act", UNUSABLE.values(), ids=UNUSABLE)
 def test_a_reply_that_is_no_verdict_is_a_failure_and_is_not_paid_for_twice(act: Act) -> None:
     failure, requests = ask(act)
-    assert type(failure) is Unusable
+    assert isinstance(failure, Unusable)
     assert failure.code == "judge_failed"
     assert failure.retryable is False
     assert requests == 1

@@ -12,7 +12,7 @@ from judges.llm.failures import Unusable
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import judges
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 OPTIONS = ("yes", "no")
 USAGE = {"input_tokens": 31, "output_tokens": 0}
@@ -131,7 +131,7 @@ def pairs(*listed: tuple[Any, Any]) -> list[dict[str, Any]]:
 def test_any_other_answer_is_a_failure(dialect: str, answers: Any) -> None:
     ask = asking("2 > 1", options=OPTIONS)
     failure, received = decided(ask, dialect, {"answers": answers, "usage": USAGE})
-    assert type(failure) is Unusable
+    assert isinstance(failure, Unusable)
     assert len(received) == 1
 
 

@@ -19,7 +19,7 @@ from judges.llm.failures import CapReached, CircuitOpen
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 ASKS, QUESTIONS = 1_000, 800
 FAULT_SHARE = 0.3

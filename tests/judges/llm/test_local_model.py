@@ -19,7 +19,8 @@ from tests.judges.llm.judging import judges
 from tests.judges.llm.scripted_endpoint import asking
 from trainer_client.config import PolicyConfig
 from trainer_client.policy import Policy, from_scratch
-from verifiers.base import JudgeFailed, SpecError
+from verifiers.base import SpecError
+from verifiers.errors import JudgeFailed
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 from judges.llm.base import Reply
 from tests.judges.llm.judging import judges
 from tests.judges.llm.scripted_endpoint import asking
-from verifiers.base import JudgeFailed, SpecError
+from verifiers.base import SpecError
+from verifiers.errors import JudgeFailed
 
 TURNS = [["system", "You grade."], ["user", "q"]]
 

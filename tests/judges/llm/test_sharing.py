@@ -19,7 +19,7 @@ from judges.llm.store import forget_oldest, opened
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint, asking, spelled
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 
 def test_equal_asks_at_once_are_one_call_and_one_of_them_pays() -> None:

@@ -27,7 +27,7 @@ from judges.llm.base import Ask, Reply, Turn
 from judges.llm.failures import Rejected, Unusable
 from tests.judges.llm.judging import judges
 from trainer_client.policy import ASSISTANT, END, Policy, character_tokenizer
-from verifiers.base import JudgeFailed
+from verifiers.errors import JudgeFailed
 
 pytest.importorskip("openai", reason="transformers serve needs transformers[serving]")
 pytest.importorskip("accelerate", reason="transformers serve needs transformers[serving]")

@@ -25,7 +25,7 @@ from judges.reward_model.data import (
     split,
 )
 from tests.judges.reward_model import preferences
-from verifiers.base import Message
+from verifiers.sample import Message
 
 PAIR = {"prompt": "p", "chosen": "good", "rejected": "bad"}
 

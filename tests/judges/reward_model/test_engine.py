@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from judges.reward_model import engine
 from judges.reward_model.engine import Engine, Text, ValueCache, Values, Waiting, by_length
-from verifiers.base import ModelUnavailable
+from verifiers.errors import ModelUnavailable
 
 
 class Recorder:

@@ -31,7 +31,7 @@ from judges.reward_model.text_measures import (
     symbols,
 )
 from tests.judges.reward_model.serving import model_folder, sample, scored, serving
-from verifiers.base import Message
+from verifiers.sample import Message
 
 THINGS = """bread soup rice tea cake pasta salad coffee cheese jam butter curry pizza noodles
 pancakes omelette porridge pie stew sauce""".split()

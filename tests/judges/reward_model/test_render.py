@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from judges.reward_model.render import Encoded, TextTooLong, encode, render
 from tests.judges.reward_model import tiny
-from verifiers.base import Message
+from verifiers.sample import Message
 
 PLAIN, CHAT = tiny.tokenizer(), tiny.tokenizer(chat=True)
 TURNS = [Message(role="user", content="what is good"), Message(role="assistant", content="red")]

@@ -25,7 +25,8 @@ from tests.judges.reward_model.serving import (
     serving,
 )
 from tests.judges.reward_model.tiny import WORDS, decoder, tokenizer
-from verifiers.base import Message, Sample, Score, SpecError
+from verifiers.base import Sample, Score, SpecError
+from verifiers.sample import Message
 
 
 def scores_of(folder: Path, samples: list[Sample], **parameters: Any) -> list[Score]:

@@ -14,7 +14,8 @@ from judges.reward_model.render import render
 from tests.judges.reward_model.serving import REFERENCE, model_folder, sample, scored, serving
 from tests.judges.reward_model.test_guards import natural_texts
 from tests.judges.reward_model.tiny import encoder, tokenizer, with_heads
-from verifiers.base import Message, Sample, Score
+from verifiers.base import Sample, Score
+from verifiers.sample import Message
 
 PROMPT = "what is a good answer"
 

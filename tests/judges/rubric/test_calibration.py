@@ -36,7 +36,8 @@ from judges.rubric.fitting import (
     folds,
 )
 from tests.judges.rubric.test_scorer import PARIS, SEINE, registry
-from verifiers.base import JudgeFailed, run_here
+from verifiers.base import run_here
+from verifiers.errors import JudgeFailed
 
 VALUES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1)
 POINTS = st.lists(st.tuples(VALUES, st.booleans()), min_size=1, max_size=25)

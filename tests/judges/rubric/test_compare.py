@@ -15,7 +15,8 @@ from judges.llm.base import Reply
 from judges.rubric.compare import pairings
 from tests.judges.rubric.rows import rows
 from tests.judges.rubric.test_scorer import PARIS, Scripted, built
-from verifiers.base import JudgeFailed, Sample, Score
+from verifiers.base import Sample, Score
+from verifiers.errors import JudgeFailed
 
 
 def length_of(value: Any) -> int:

@@ -17,7 +17,8 @@ from benchmarks.rubric_judges import Honest, Read, contains, read, reply_of, usa
 from judges.llm.base import Ask, Judge, Reply
 from judges.llm.hosting import Judges
 from judges.rubric import Rubric, Rubrics, RubricScorer
-from verifiers.base import JudgeFailed, Sample, Score, Scorer, SpecError
+from verifiers.base import Sample, Score, Scorer, SpecError
+from verifiers.errors import JudgeFailed
 from verifiers.registry import Registry
 
 PARIS = {"id": "paris", "text": 'Contains "Paris".', "class": "essential"}
