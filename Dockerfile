@@ -3,6 +3,9 @@
 #   docker build -t assay .
 #   docker run --rm --stop-timeout 30 -p 127.0.0.1:8000:8000 -e ASSAY_API_KEYS=change-me assay
 #
+# Nothing is written but what shells and compilers need: --read-only, and for languages that are
+# added to the image --tmpfs /tmp:exec. `make test-container` tries it.
+#
 # Settings: -e ASSAY_..., or -v ./assay.toml:/etc/assay.toml and `serve --config /etc/assay.toml`.
 
 FROM python:3.12-slim AS build

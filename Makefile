@@ -10,7 +10,7 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers check format bench soak clean
+.PHONY: help demo test test-trainers test-container check format bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: check ## run every test (and the checks)
 
 test-trainers: $(TRAINERS)/.ready $(VENV)/.demo ## run the adapters inside TRL, verl, verifiers ...
 	$(TRAINERS)/bin/python -P -m pytest -c tests/trainers/pytest.ini tests/trainers
+
+test-container: $(VENV)/.dev ## run the image, where there is docker or podman, and attack it
+	$(BIN)/python -m tests.container
 
 check: $(VENV)/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ ALL = (
     "learning",
     "math",
     "code",
+    "reward_model_scratch",
     "reward_model_training",
     "reward_model_serving",
     "reward_model_guards",
@@ -23,7 +24,7 @@ ALL = (
 )
 SLOW = ("code_soak",)
 """Only run when named."""
-NEED_DATA = frozenset({"math", "reward_model_guards"})
+NEED_DATA = frozenset({"math", "reward_model_training", "reward_model_guards"})
 """Measured on public data sets that are not part of the project."""
 TAKE_DATA = frozenset({"math", "code", "reward_model_training", "reward_model_guards", "rubric"})
 """With such data, these measure more."""

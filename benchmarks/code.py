@@ -45,7 +45,7 @@ BARE = pool.START.replace(
     "zygote.main",
     "from verifiers.sandbox import confine\n"
     "confine.apply_limits = lambda *_: None\n"
-    "zygote.find_layers = lambda *_: (confine.Layers(None, None, None, False, 0, ()), {})\n"
+    "zygote.find_layers = lambda *_: (confine.Layers(None, None, None, False, 0, None, ()), {})\n"
     "zygote.main",
 )
 """The same engine without its layers. It exists for this comparison alone."""

@@ -57,6 +57,15 @@ def memory_bytes(pid: int) -> int:
     return own + sum(map(memory_bytes, children(pid)))
 
 
+def processor_ns(pid: int) -> int:
+    """Processor time that the threads of a process and its children have had."""
+    own = sum(
+        int((task / "schedstat").read_text().split()[0])
+        for task in Path(f"/proc/{pid}/task").iterdir()
+    )
+    return own + sum(map(processor_ns, children(pid)))
+
+
 def children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in listed.split()]

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -23,13 +24,13 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from benchmarks.processes import assay_service
+from benchmarks.processes import assay_service, processor_ns
 from benchmarks.results import Row, write
 
 SIZE = 64
 """Samples in a batch, or requests at a time."""
 
-SECONDS = 8.0
+SECONDS = 10.0
 """For one comparison, however many rounds that makes."""
 
 FEWEST_ROUNDS = 16
@@ -59,20 +60,27 @@ class Comparison(NamedTuple):
     foreign: Body
     native: Body
     at_once: int = 1
+    forks: bool = False
+    """Programs come and go, whose processor time cannot be read."""
 
 
 def main() -> None:
     with TemporaryDirectory() as folder:
         config = Path(folder) / "assay.toml"
         config.write_text(SETTINGS)
-        with assay_service("--log-level", "warning", "--config", str(config)) as (url, _):
-            rows = [row(name, *measured(url, each)) for name, each in comparisons().items()]
-    notes = f"{SIZE} samples in one request, or {SIZE} requests at a time; medians of ratios."
+        with assay_service("--log-level", "warning", "--config", str(config)) as (url, pid):
+            rows = [row(name, *measured(url, pid, each)) for name, each in comparisons().items()]
+    notes = (
+        f"{SIZE} samples in one request, or {SIZE} requests at a time; medians of ratios, of the "
+        "time that passed and of the processor time that the service and its workers took."
+    )
     write("protocols", "Other systems' routes", rows, notes)
 
 
-def row(name: str, ratio: float, native_s: float) -> Row:
+def row(name: str, ratio: float, native_s: float, processor: float | None) -> Row:
     found = f"{(ratio - 1) * 100:+.1f} % ({native_s * 1e3:.2f} ms for the native route)"
+    if processor is not None:
+        found += f", processor {(processor - 1) * 100:+.1f} %"
     return Row(name, "at most +15 %", found, ratio <= LIMIT)
 
 
@@ -207,6 +215,7 @@ def programs_of_many_tests() -> dict[str, Comparison]:
             f"/{name}",
             {"program": program, "tests": tests},
             scored("code", completion=[fenced(program)] * SIZE, reference=references),
+            forks=True,
         )
         for name, (program, tests, references) in cases.items()
     }
@@ -220,12 +229,13 @@ def programs() -> dict[str, Comparison]:
     ran = {"code": REPEATS, "language": "python", "stdin": "1\n", "run_timeout": 5}
     return {
         "OpenAI python": Comparison(
-            RUN, graded, scored(scorer, completion=["x"], reference=[{"a": "x"}])
+            RUN, graded, scored(scorer, completion=["x"], reference=[{"a": "x"}]), forks=True
         ),
         "SandboxFusion /run_code": Comparison(
             "/run_code",
             ran,
             scored("code", completion=[fenced(REPEATS)], reference=[in_and_out("1\n", "1\n")]),
+            forks=True,
         ),
     }
 
@@ -241,25 +251,34 @@ def fenced(program: str) -> str:
 # --- how long it takes ------------------------------------------------------------------
 
 
-def measured(url: str, each: Comparison) -> tuple[float, float]:
-    """How many times as long the foreign route takes, and the native one's seconds.
+def measured(url: str, pid: int, each: Comparison) -> tuple[float, float, float | None]:
+    """How many times as long the foreign route takes, the native one's seconds, and the ratio
+    of processor times, which other work on the machine changes less.
 
-    The median of the ratios of neighbours in time: what slows the machine slows both.
+    The median of the ratios of neighbours in time, each of which comes first in turn: what
+    slows the machine slows both.
     """
     address = urlsplit(url)
     host, port = str(address.hostname), int(address.port or 80)
-    native, foreign = request(host, NATIVE, each.native), request(host, each.path, each.foreign)
-    ratios, seconds = [], []
+    bodies = [request(host, NATIVE, each.native), request(host, each.path, each.foreign)]
+    seconds: tuple[list[float], list[float]] = ([], [])
+    processor: tuple[list[float], list[float]] = ([], [])
     with connections(host, port, each.at_once) as sockets:
         ends = time.monotonic() + SECONDS
-        number = 0
-        while number < WARM_UP + FEWEST_ROUNDS or time.monotonic() < ends:
-            native_s, foreign_s = exchange(sockets, native), exchange(sockets, foreign)
-            if number >= WARM_UP:
-                ratios.append(foreign_s / native_s)
-                seconds.append(native_s)
-            number += 1
-    return statistics.median(ratios), statistics.median(seconds)
+        for number in count():
+            if number >= WARM_UP + FEWEST_ROUNDS and time.monotonic() > ends:
+                break
+            for side in (0, 1) if number % 2 else (1, 0):
+                before = 0 if each.forks else processor_ns(pid)
+                seconds[side].append(exchange(sockets, bodies[side]))
+                processor[side].append(0 if each.forks else processor_ns(pid) - before)
+    native_s = statistics.median(seconds[0][WARM_UP:])
+    return ratio(seconds), native_s, None if each.forks else ratio(processor)
+
+
+def ratio(sides: tuple[Sequence[float], Sequence[float]]) -> float:
+    native, foreign = (side[WARM_UP:] for side in sides)
+    return statistics.median(f / n for n, f in zip(native, foreign, strict=True))
 
 
 def request(host: str, path: str, body: Mapping[str, Any]) -> bytes:
@@ -272,9 +291,9 @@ def request(host: str, path: str, body: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def connections(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
+def connections(host: str, port: int, number: int) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(socket.create_connection((host, port))) for _ in range(count)]
+        yield [stack.enter_context(socket.create_connection((host, port))) for _ in range(number)]
 
 
 def exchange(sockets: Sequence[socket.socket], content: bytes) -> float:

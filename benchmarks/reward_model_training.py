@@ -1,8 +1,7 @@
-"""What the reward model's training reaches: on people's preferences, and on an exact truth.
+"""What the reward model's training reaches on people's preferences.
 
 Five folds of the public harmless test set of hh-rlhf, cut by opening, with the packaged
-encoder: the head alone on frozen features, and its last layer trained. And a synthetic task
-with an exact truth, learned by a transformer from scratch with a tokenizer of its own.
+encoder: the head alone on frozen features, and its last layer trained.
 
 Every accuracy stands beside that of a model that sees length alone, whose direction is learned
 from the same training folds.
@@ -10,15 +9,12 @@ from the same training folds.
 
 from __future__ import annotations
 
-import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
 import torch
 from transformers import PreTrainedModel
 
@@ -28,7 +24,6 @@ from judges.reward_model.commands import quieten
 from judges.reward_model.data import Pair, fold_of, load_preferences, split
 from judges.reward_model.metrics import Accuracy, accuracy, by_length, longer_wins
 from judges.reward_model.options import Options
-from judges.reward_model.pipeline import train_model
 from judges.reward_model.shortcuts import features_and_states
 from judges.reward_model.texts import Texts, budgeted, encode_pairs
 from judges.reward_model.train import fit_head, rewards_by, train
@@ -47,30 +42,20 @@ FINE_TUNED = Options(
 )
 """The last layer of four, on all pairs of a fold: some 1,850, too few to part with any."""
 
-TOPICS = {
-    "animals": "cat dog horse cow sheep goat mouse bird",
-    "colours": "red blue green yellow brown black white pink",
-    "food": "bread cheese rice apple soup cake pear egg",
-    "tools": "hammer saw nail drill wrench axe rope spade",
-}
-SYNTHETIC_PAIRS = 6_000
-LEAST_GAP = 0.1
-"""Between the shares of words on the topic: what is nearer than this is no preference."""
 
-
-def main(data: Path | None) -> None:
+def main(data: Path) -> None:
     torch.set_num_threads(2)
     quieten()
-    rows = synthetic_rows()
-    if data is not None:
-        pairs = load_preferences(data / HARMLESS).pairs
-        whole = read(pairs, FINE_TUNED)
-        everywhere = range(FOLDS)
-        head = frozen(whole, FROZEN, everywhere)
-        rows += tested_rows("frozen encoder", 0.60, head, len(pairs))
-        upper = fine_tuned(whole, FINE_TUNED, everywhere)
-        rows += tested_rows("the last of four layers trained", 0.62, upper, len(pairs))
-        rows.append(together_row(head, upper))
+    pairs = load_preferences(data / HARMLESS).pairs
+    whole = read(pairs, FINE_TUNED)
+    everywhere = range(FOLDS)
+    head = frozen(whole, FROZEN, everywhere)
+    last = fine_tuned(whole, FINE_TUNED, everywhere)
+    rows = [
+        *tested_rows("frozen encoder", 0.60, head, len(pairs)),
+        *tested_rows("the last of four layers trained", 0.62, last, len(pairs)),
+        together_row(head, last),
+    ]
     write(
         "reward_model_training",
         "Training reward models",
@@ -109,56 +94,6 @@ def together_row(first: Tested, second: Tested) -> Row:
         for a, b in zip(first.differences, second.differences, strict=True)
     ]
     return Row("hh-rlhf harmless, both rewards added", "", shown(accuracy(first.pairs, summed)))
-
-
-# --- a synthetic task -------------------------------------------------------------------
-
-
-def synthetic_rows() -> list[Row]:
-    """The completion with the larger share of words on the prompt's topic is preferred."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "pairs.jsonl"
-        data.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in topic_pairs()))
-        started, worked = time.monotonic(), time.process_time()
-        report = train_model(data, Path(folder) / "model", Options(base="scratch"))
-        seconds = time.monotonic() - started
-        busy = time.process_time() - worked
-    found, length = report.held_out.accuracy, report.held_out.length_only
-    assert found.value is not None
-    what = f"a synthetic task with an exact truth, {SYNTHETIC_PAIRS:,} pairs, from scratch"
-    return [
-        Row(what, "at least 95 %", shown(found), found.value >= 0.95),
-        Row(f"{what}: length alone", "", shown(length)),
-        Row(
-            f"{what}: seconds, with the report",
-            "under 180",
-            f"{seconds:.0f}, of them {busy:.0f} of CPU",
-            seconds < 180,
-        ),
-    ]
-
-
-def topic_pairs(count: int = SYNTHETIC_PAIRS, seed: int = 0) -> Iterator[dict[str, str]]:
-    chance = random.Random(seed)
-    made = 0
-    while made < count:
-        topic = chance.choice(list(TOPICS))
-        (worse, rejected), (better, chosen) = sorted(word_list(topic, chance) for _ in range(2))
-        if better - worse >= LEAST_GAP:
-            made += 1
-            prompt = f"List {chance.randint(2, 999)} {topic}."
-            yield {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-
-
-def word_list(topic: str, chance: random.Random) -> tuple[float, str]:
-    """The share of words on the topic, and the words, whose number says nothing."""
-    others = [word for name, words in TOPICS.items() if name != topic for word in words.split()]
-    length = chance.randint(4, 14)
-    on_topic = chance.randint(0, length)
-    words = chance.choices(TOPICS[topic].split(), k=on_topic)
-    words += chance.choices(others, k=length - on_topic)
-    chance.shuffle(words)
-    return on_topic / length, " ".join(words)
 
 
 # --- people's preferences ---------------------------------------------------------------

@@ -27,7 +27,14 @@ from judges.llm.hosting import Judges
 from judges.rubric import RubricScorer
 from judges.rubric.agreement import accuracy, calibration_error, mean
 from judges.rubric.calibration import fitted_isotonic, fitted_temperature
-from judges.rubric.fitting import agreement, best_single, cross_validated, joined
+from judges.rubric.fitting import (
+    agreement,
+    best_single,
+    cross_validated,
+    folds,
+    joined,
+    rows_of,
+)
 from judges.rubric.forms import YES_NO, Between, Form
 from judges.rubric.hygiene import content_free
 from judges.rubric.parse import Malformed, verdicts_in
@@ -277,13 +284,29 @@ def panel_rows(
         best = best_single(members, labels)
         single = accuracy(members[best], labels)
         equal = accuracy(joined(members, dict.fromkeys(members, 1.0)), labels)
+        chosen = mean([picked(members, labels, groups, seed) for seed in range(SEEDS)])
         measured = (
-            f"{panel:.1%}, calibration error {error:.3f} (best judge {best}: {single:.1%}; "
-            f"equal weights: {equal:.1%})"
+            f"{panel:.2%}, calibration error {error:.3f} (best judge {best}: {single:.2%}, "
+            f"picked as blindly as the panel: {chosen:.2%}; equal weights: {equal:.2%})"
         )
         target = "at least the best judge"
         rows.append(Row(f"fitted panel, held out: {what}", target, measured, panel >= single))
     return rows
+
+
+def picked(
+    values: Mapping[str, list[float]], labels: list[bool], groups: list[str], seed: int
+) -> float:
+    """How accurate the judge is that was the best on the other pairs, fold by fold."""
+    fold_of = folds(groups, seed)
+    found = [0.0] * len(labels)
+    for fold in set(fold_of.values()):
+        kept = [n for n, group in enumerate(groups) if fold_of[group] != fold]
+        best = best_single(rows_of(values, kept), [labels[n] for n in kept])
+        for n, group in enumerate(groups):
+            if fold_of[group] == fold:
+                found[n] = values[best][n]
+    return accuracy(found, labels)
 
 
 def screen_row(preferences: Path) -> Row:
@@ -333,8 +356,9 @@ which the two orders disagree count half. The small judge is a logistic regressi
 crosses of criterion and text, trained in a second on generated texts whose truth a program
 knows: it shows that probabilities come through calibrated, and nothing about judging real text.
 Panels are fitted on nine tenths of the pairs and measured on the rest, the mean of ten ways to
-cut them; the best judge is picked with all labels in sight. Agreement of a strong LLM with
-people on open-ended quality is not measured here.
+cut them; the best judge is picked with all labels in sight, and beside it without those that it
+is then measured on. Agreement of a strong LLM with people on open-ended quality is not measured
+here.
 """
 
 

@@ -134,6 +134,26 @@ def place(location: Sequence[str | int], value: Any, kind: str) -> tuple[str | i
     return tuple(path)
 
 
+def faults_in(error: ValidationError, value: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with `value`, as (path, message) pairs; see `place`.
+
+    Of a union, the branches for another type of value are silent where one of them looked
+    into this one.
+    """
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    placed = [(place(fault["loc"], value, fault["type"]), fault) for fault in faults]
+    looked_into = {
+        at[:depth]
+        for at, fault in placed
+        for depth in range(len(at) + (not fault["type"].endswith("_type")))
+    }
+    return [
+        (at, fault["msg"].removeprefix("Value error, "))
+        for at, fault in placed
+        if not (fault["type"].endswith("_type") and at in looked_into)
+    ]
+
+
 def first_fault(where: str, error: ValidationError, value: Any = None) -> str:
     """The first complaint of a validation error as one sentence, without the input.
 

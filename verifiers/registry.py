@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from verifiers.answer_clusters import AnswerClusters
 from verifiers.base import Run, Scorer, Services, SpecError, run_here
 from verifiers.code_execution import CodeExecution, PythonGrader
-from verifiers.errors import place
+from verifiers.errors import faults_in
 from verifiers.exact_match import ExactMatch
 from verifiers.format import Format
 from verifiers.json_schema import JsonSchema
@@ -153,13 +153,7 @@ class Registry:
             given = {key: value for key, value in spec.items() if key != "type"}
             parameters = scorer_type.parameters_type.model_validate(given)
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_input=False, include_context=False)
-            raise SpecError(
-                [
-                    (place(f["loc"], given, f["type"]), f["msg"].removeprefix("Value error, "))
-                    for f in faults
-                ]
-            ) from None
+            raise SpecError(faults_in(error, given)) from None
         services = Services(
             build=lambda part: self._build(part, depth + 1), run=self._run, hosted=self._hosted
         )

@@ -16,15 +16,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+import orjson
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.errors import row_of
-from app.protocols.gateway import Gateway, Refusal, named_preset, reply, sample_of
+from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
 from app.scheduler import Draining, QueueFull
 from verifiers.base import Sample, Score
-from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
+from verifiers.sample import JsonObject, few
 from verifiers.score import ScoreError
 
 FAILURE_KINDS = {
@@ -52,8 +53,10 @@ def echoable(value: Any) -> Any:
     Raises:
         ValueError: it is nested too deep to be written back.
     """
-    if nesting(value) > MAX_NESTING:
-        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise ValueError("nested too deep to be written back") from None
     return value
 
 
@@ -161,17 +164,12 @@ def nemo_gym_router(gateway: Gateway) -> APIRouter:
         router, prefix, "/aggregate_metrics", aggregate_metrics, response_model=AggregateMetrics
     )
     gateway.serve(router, prefix, "/reverify_mode", reverify_mode, method="GET")
-    router.get(f"{prefix}/{{preset}}/", dependencies=[Depends(named_preset)])(status)
+    router.get(f"{prefix}/{{preset}}/", openapi_extra=in_path("preset"))(status)
     if gateway.settings.protocols.default_preset is not None:
         # where Gym's client posts while its observability is on
-        router.post("/ng-rollout/{rollout_id}/verify", dependencies=[Depends(named_rollout)])(
-            verify
-        )
+        path = "/ng-rollout/{rollout_id}/verify"
+        router.post(path, openapi_extra=in_path("rollout_id"))(verify)
     return router
-
-
-async def named_rollout(rollout_id: str) -> None:
-    """Puts the rollout of an address into the OpenAPI document; nothing reads it."""
 
 
 def parse(body: VerifyRequest, reference: Any) -> Sample:

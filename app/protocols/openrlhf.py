@@ -142,6 +142,8 @@ def end_of_words(text: str) -> int:
         last = end
         while last and text[last - 1].isspace():
             last -= 1
+        if text[last - 1 : last] not in (">", "]"):
+            return end
         earliest = max(0, last - MAX_TOKEN_CHARACTERS)
         start = max(text.rfind("<", earliest, last), text.rfind("[", earliest, last))
         if start < 0 or TOKEN.fullmatch(text, start, last) is None:

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.store import Store
 
@@ -29,7 +31,7 @@ def question_key(fingerprint: str, ask: Ask) -> bytes:
         ask.nonce is not None,
         *ask.sampling,
     ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def around(text: str, nonce: str | None) -> list[str]:

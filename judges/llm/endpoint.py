@@ -61,6 +61,9 @@ class Endpoint:
     Args:
         base_url: without a trailing slash, query or user.
         api_key_env: the environment variable whose value is sent as a bearer token.
+
+    Raises:
+        ValueError: the environment names a proxy that is none.
     """
 
     def __init__(self, base_url: str, *, api_key_env: str | None = None) -> None:
@@ -140,13 +143,17 @@ class Endpoint:
             await self._idle.pop().aclose()
 
 
-def proxy_to(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for `url`: HTTPS_PROXY, ALL_PROXY, NO_PROXY …"""
-    if proxy_bypass(url.netloc.decode()):
-        return None
+def proxy_to(url: httpx.URL) -> httpx.Proxy | None:
+    """The proxy that the environment names for `url`: HTTPS_PROXY, ALL_PROXY, NO_PROXY …
+
+    Raises:
+        ValueError: it names what is none.
+    """
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    if not proxy or proxy_bypass(url.netloc.decode()):
+        return None
+    return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
 async def content_of(response: httpx.Response) -> bytes:

@@ -1,6 +1,6 @@
 """Why a judge gave no reply. Each is a `JudgeFailed`, and says what may be done about it.
 
-    JudgeFailed              charged   sent again   circuit   of use to try later
+    NoAnswer                 charged   sent again   circuit   of use to try later
     ├── CallFailed
     │   ├── NotConnected     no        yes          counts    yes
     │   ├── NoReply          in full   yes          counts    yes
@@ -26,7 +26,14 @@ from judges.llm.base import Usage
 from verifiers.errors import JudgeFailed
 
 
-class CallFailed(JudgeFailed):
+class NoAnswer(JudgeFailed):
+    """An ask came to nothing."""
+
+    used = Usage()
+    """What it took all the same, by all its calls; nothing where another's call was shared."""
+
+
+class CallFailed(NoAnswer):
     """One call came to nothing."""
 
     charged: ClassVar[bool] = False
@@ -104,16 +111,16 @@ class Declined(Unusable):
     """A whole reply in which the judge refuses to give one."""
 
 
-class CapReached(JudgeFailed):
+class CapReached(NoAnswer):
     """The call could have gone over a cap."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retryable=False)
 
 
-class CircuitOpen(JudgeFailed):
+class CircuitOpen(NoAnswer):
     """The endpoint failed too often a moment ago to be asked now."""
 
 
-class GivenUp(JudgeFailed):
+class GivenUp(NoAnswer):
     """Waiting any longer would have passed the deadline, or nobody waits any more."""

@@ -9,6 +9,7 @@ from judges.llm.backend import Backend
 from judges.llm.base import Ask, Reply, Usage
 from judges.llm.cache import Cache, Recorded, question_key
 from judges.llm.caller import CALLER
+from judges.llm.failures import NoAnswer
 from judges.llm.limits import Counts, Limits
 from judges.llm.sharing import Flight, Flights
 from verifiers.errors import JudgeFailed
@@ -59,7 +60,11 @@ class HostedJudge:
         # Looked up inside the flight: whoever comes after it has landed finds what it recorded.
         if self._cache is not None and (recorded := await self._cache.get(key)) is not None:
             return recorded
-        reply = await self._backend.answer(ask, partial(self._limits.call, flight))
+        try:
+            reply = await self._backend.answer(ask, partial(self._limits.call, flight))
+        except NoAnswer as failure:
+            failure.used = flight.used
+            raise
         if self._cache is not None:
             await self._cache.put(key, ask, reply)
         return Recorded(replace(reply, usage=flight.used), ask.nonce)

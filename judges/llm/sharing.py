@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Awaitable, Callable, Hashable
 
 from judges.llm.base import Usage
 from judges.llm.cache import Recorded
 from judges.llm.caller import Caller
-from judges.llm.failures import CapReached, GivenUp
+from judges.llm.failures import CapReached, GivenUp, NoAnswer
 
 
 class Flight:
@@ -54,6 +55,13 @@ class Flight:
         return self.waiting > 0 and in_time
 
 
+def unpaid(failure: NoAnswer) -> NoAnswer:
+    """The failure as it is for those who shared the calls of another."""
+    copied = copy.copy(failure)
+    copied.used = Usage()
+    return copied
+
+
 class Flights:
     """The answers on their way, by what was asked."""
 
@@ -73,9 +81,11 @@ class Flights:
                 flight, first = self._depart(key, caller, answer), True
             try:
                 return await self._wait(key, flight, caller), first
-            except CapReached:
-                if first or flight.payer == caller:
+            except NoAnswer as failure:
+                if first:
                     raise
+                if not isinstance(failure, CapReached) or flight.payer == caller:
+                    raise unpaid(failure) from None
 
     def _depart(
         self, key: Hashable, caller: Caller, answer: Callable[[Flight], Awaitable[Recorded]]

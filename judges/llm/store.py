@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 Job = Callable[[sqlite3.Connection], Any]
 
-Outcome = tuple[Any, sqlite3.Error | None]
+Outcome = tuple[Any, Exception | None]
 """What a job returned, or why it did not."""
 
 BUSY_TIMEOUT_S = 10.0
@@ -58,6 +58,7 @@ class Store:
 
         Raises:
             sqlite3.Error: the file cannot be read or written.
+            Exception: whatever else `job` raises.
         """
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, done))
@@ -70,7 +71,10 @@ class Store:
         while self._waiting:
             taken, self._waiting = self._waiting, []
             jobs = [job for job, _ in taken]
-            outcomes = await loop.run_in_executor(self._thread, self._outcomes, jobs)
+            try:
+                outcomes = await loop.run_in_executor(self._thread, self._outcomes, jobs)
+            except Exception as failure:
+                outcomes = [(None, failure)] * len(jobs)
             for (_, done), (result, error) in zip(taken, outcomes, strict=True):
                 if done.cancelled():
                     continue
@@ -81,14 +85,11 @@ class Store:
         self._worker = None
 
     def _outcomes(self, jobs: list[Job]) -> list[Outcome]:
-        try:
-            if self._connection is None:
-                self._connection = opened(self._path)
-            self._connection.execute("BEGIN IMMEDIATE")
-            with self._connection:  # commits, or rolls back
-                return [outcome(self._connection, job) for job in jobs]
-        except sqlite3.Error as error:
-            return [(None, error)] * len(jobs)
+        if self._connection is None:
+            self._connection = opened(self._path)
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # commits, or rolls back
+            return [outcome(self._connection, job) for job in jobs]
 
     async def close(self) -> None:
         if self._worker is not None:
@@ -108,7 +109,7 @@ def outcome(connection: sqlite3.Connection, job: Job) -> Outcome:
     connection.execute("SAVEPOINT job")
     try:
         result = job(connection)
-    except sqlite3.Error as error:
+    except Exception as error:
         connection.execute("ROLLBACK TO job")
         return None, error
     finally:

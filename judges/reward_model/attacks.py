@@ -145,13 +145,14 @@ def run_attacks(
     score: Score,
     guard: Guard | None = None,
     *,
+    attacks: Sequence[Attack] = ATTACKS,
     seed: int = 0,
     max_prompts: int = MAX_PROMPTS,
 ) -> list[AttackResult]:
     """Attacks up to `max_prompts` prompts of these pairs, and counts the wins of each kind."""
     targets, best = _targets(pairs, score, seed, max_prompts)
     results = []
-    for attack in ATTACKS if targets else ():
+    for attack in attacks if targets else ():
         texts = [(prompt, attack.text(target)) for prompt, target in targets]
         rewards = score(texts)
         won = [r is not None and r > b for r, b in zip(rewards, best, strict=True)]

@@ -21,6 +21,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertForSequenceClassification,
+    BertModel,
     ModernBertConfig,
     ModernBertForSequenceClassification,
     PreTrainedModel,
@@ -156,6 +157,14 @@ def minilm_folder() -> Path:
     if found is None or not found.submodule_search_locations:
         raise ModelRefused(f"the base `{MINILM}` is not installed; pip install -e '.[encoder]'")
     return Path(found.submodule_search_locations[0]) / "model"
+
+
+def deeper_layers() -> nn.ModuleList:
+    """MiniLM's layers after those that `averaged_minilm` keeps."""
+    whole = BertModel.from_pretrained(
+        minilm_folder(), add_pooling_layer=False, local_files_only=True, dtype=torch.float32
+    )
+    return nn.ModuleList(whole.encoder.layer[MINILM_LAYERS:])
 
 
 def averaged_minilm() -> Base:

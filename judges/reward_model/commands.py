@@ -35,6 +35,9 @@ def train(
         Literal["head", "all"] | None,
         typer.Option("--train", help="The last layer or all. Default: head, and all for scratch."),
     ] = None,
+    frozen_layers: Annotated[
+        int, typer.Option(help="With --train all: but not the first so many, read only once.")
+    ] = 0,
     held_out: Annotated[
         Path | None, typer.Option(help="Pairs to report on. Default: a share of --data.")
     ] = None,
@@ -72,6 +75,7 @@ def train(
     given = {
         "base": base,
         "train": layers,
+        "frozen_layers": frozen_layers,
         "held_out": held_out_share,
         "validation": validation_share,
         "length_balance": length_balance,

@@ -46,7 +46,7 @@ def mean_embeddings(ids: Sequence[Sequence[int]], model: RewardModel) -> list[li
 
     tokens, mask = padded(ids, model)
     with torch.inference_mode():
-        states = model.network.base_model(input_ids=tokens, attention_mask=mask)
+        states = model.encoder(input_ids=tokens, attention_mask=mask)
         hidden = states.last_hidden_state.float()  # (texts, length, hidden)
         weights = mask.unsqueeze(2).float()
         means = (hidden * weights).sum(1) / weights.sum(1)

@@ -26,6 +26,7 @@ from judges.reward_model.guards import (
     Guards,
     Measures,
     Relevance,
+    Tables,
     Vector,
     asked,
     plain,
@@ -33,6 +34,7 @@ from judges.reward_model.guards import (
 )
 from judges.reward_model.render import Prompt
 from judges.reward_model.text_measures import Rarity
+from judges.reward_model.word_order import WordOrder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +47,10 @@ MIN_TEXTS = 100
 
 PENALTY = 0.5
 """Of the squared weights of the relevance classifier. Its inputs outnumber the prompts."""
+
+FREEDOM = 3.0
+"""Of the weights of the completion alone, which do not multiply noise: so much larger before they
+cost as much as the others."""
 
 STRANGERS = 5
 """Other prompts that each completion is paired with, to learn what does not belong."""
@@ -109,7 +115,8 @@ def fit_guards(
         texts=len(natural),
         thresholds=thresholds,
         alarms=alarms,
-        rarity=learned.rarity.dumped(),
+        rarity=learned.tables.rarity.dumped(),
+        order=learned.tables.order.dumped(),
         relevance=learned.relevance,
     )
     return guards.model_dump(mode="json")
@@ -119,12 +126,12 @@ def fit_guards(
 class Learned:
     """What measures rest on that is learned from texts."""
 
-    rarity: Rarity
+    tables: Tables
     relevance: Relevance | None
     vectors: Callable[[str], Vector]
 
     def measure(self, prompt: Prompt, completion: str) -> Measures:
-        measures = text_measures(prompt, completion, self.rarity)
+        measures = text_measures(prompt, completion, self.tables)
         if self.relevance is not None:
             fits = self.relevance(self.vectors(plain(prompt)), self.vectors(completion))
             measures["relevance"] = -fits
@@ -141,12 +148,13 @@ def learn(natural: Sequence[Pair], embed: Embed | None) -> tuple[Learned, list[L
 
 
 def learned_from(natural: Sequence[Pair], vectors: Remembered | None) -> Learned:
-    rarity = Rarity.of(completion for _, completion in natural)
+    completions = [completion for _, completion in natural]
+    tables = Tables(Rarity.of(completions), WordOrder.of(completions))
     if vectors is None:
-        return Learned(rarity, None, lambda text: ())
+        return Learned(tables, None, lambda text: ())
     rows = vectors.of([text for prompt, said in natural for text in (plain(prompt), said)])
     relevance = fit_relevance(rows[0::2], rows[1::2])
-    return Learned(rarity, relevance, vectors)
+    return Learned(tables, relevance, vectors)
 
 
 class Remembered:
@@ -312,21 +320,22 @@ def fit_relevance(prompt_rows: Sequence[Vector], completion_rows: Sequence[Vecto
     is_other = torch.cat([(own[each] != own).any(dim=1) for each in drawn])
     true, false = interactions(own, theirs), strange[is_other]
     mean, std = true.mean(0), true.std(0) + 1e-6
+    std[own.shape[1] :] /= FREEDOM
     weights = minimised(logistic_loss((true - mean) / std, (false - mean) / std), true.shape[1])
     slope, bias = weights[:-1] / std, float(weights[-1] - (weights[:-1] * mean / std).sum())
-    product, difference = slope.chunk(2)
+    product, completion = slope.chunk(2)
     return Relevance(
         product=tuple(round(w, 6) for w in product.tolist()),
-        difference=tuple(round(w, 6) for w in difference.tolist()),
+        completion=tuple(round(w, 6) for w in completion.tolist()),
         bias=bias,
     )
 
 
 def interactions(prompts: Tensor, completions: Tensor) -> Tensor:
-    """p * c and |p - c|: (texts, 2 * hidden)."""
+    """p * c and c: (texts, 2 * hidden)."""
     import torch
 
-    return torch.cat([prompts * completions, (prompts - completions).abs()], dim=1)
+    return torch.cat([prompts * completions, completions], dim=1)
 
 
 def logistic_loss(true: Tensor, false: Tensor) -> Callable[[Tensor], Tensor]:

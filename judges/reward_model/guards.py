@@ -13,6 +13,8 @@ the measure is beyond what the natural texts of the user's own data reach:
     injection    speech to the grader         "ignore the rubric", forged turns
     distance     rarity of its character      random letters, other languages: what is far
                  trigrams in natural texts    from the training data
+    order        neighbouring words, against  an answer with its words shuffled
+                 those of shuffles
     relevance    a classifier over the two    answers to another prompt, confident filler
                  embeddings
 
@@ -21,18 +23,19 @@ most the stated share of natural texts. A guard that the data makes useless (a r
 echoes its prompt) gets a threshold that nothing passes, and does no harm.
 
 Covered: the kinds above, each in tests/judges/reward_model/test_guards.py.
-Not covered: an answer with its words shuffled; many answers to another prompt where replies
-are short or polite refusals; fluent, relevant and wrong answers; flattery; texts that were
-optimised against these very guards.
+Not covered: answers to another prompt that would do for any, as where replies are short or
+polite refusals; fluent, relevant and wrong answers; flattery; texts that were optimised against
+these very guards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from judges.reward_model.render import Prompt
 from judges.reward_model.text_measures import (
@@ -44,10 +47,19 @@ from judges.reward_model.text_measures import (
     shortness,
     symbols,
 )
+from judges.reward_model.word_order import WordOrder
 from verifiers.base import first_fault
 
 GuardName = Literal[
-    "short", "repetition", "symbols", "skeleton", "echo", "injection", "distance", "relevance"
+    "short",
+    "repetition",
+    "symbols",
+    "skeleton",
+    "echo",
+    "injection",
+    "distance",
+    "order",
+    "relevance",
 ]
 Action = Literal["off", "flag", "cap", "reject"]
 
@@ -67,17 +79,25 @@ class GuardsRefused(ValueError):
 
 class Relevance(BaseModel):
     """Log-odds that a completion belongs to its prompt, from their embeddings p and c:
-    bias + product . (p * c) + difference . |p - c|."""
+    bias + product . (p * c) + completion . c, of which the last is what it has under any prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     product: tuple[float, ...]
-    difference: tuple[float, ...]
+    completion: tuple[float, ...]
     bias: float
 
     def __call__(self, prompt: Vector, completion: Vector) -> float:
-        pairs = zip(prompt, completion, self.product, self.difference, strict=True)
-        return self.bias + sum(a * b * u + abs(a - b) * v for a, b, u, v in pairs)
+        pairs = zip(prompt, completion, self.product, self.completion, strict=True)
+        return self.bias + sum(p * c * u + c * v for p, c, u, v in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What natural texts are like."""
+
+    rarity: Rarity
+    order: WordOrder
 
 
 class Guards(BaseModel):
@@ -85,7 +105,7 @@ class Guards(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     false_alarm_rate: float = Field(gt=0, lt=1, description="Permitted, all guards together.")
     texts: int = Field(description="Natural texts that they were fitted to.")
     thresholds: dict[GuardName, float]
@@ -93,13 +113,13 @@ class Guards(BaseModel):
         description="The share of natural texts that each flagged when the thresholds were chosen."
     )
     rarity: str = Field(description="Of character trigrams; see `Rarity`.")
+    order: str = Field(description="Of words; see `WordOrder`.")
     relevance: Relevance | None = None
 
-    @field_validator("rarity")
-    @classmethod
-    def _is_a_table(cls, value: str) -> str:
-        Rarity.loaded(value)
-        return value
+    @model_validator(mode="after")
+    def _has_tables(self) -> Self:
+        assert self.tables
+        return self
 
     @classmethod
     def from_card(cls, card: Mapping[str, JsonValue] | None) -> Self | None:
@@ -118,12 +138,12 @@ class Guards(BaseModel):
             ) from None
 
     @cached_property
-    def table(self) -> Rarity:
-        return Rarity.loaded(self.rarity)
+    def tables(self) -> Tables:
+        return Tables(Rarity.loaded(self.rarity), WordOrder.loaded(self.order))
 
     def measure(self, prompt: Prompt, completion: str) -> Measures:
         """Everything but relevance, which takes the model."""
-        return text_measures(prompt, completion, self.table)
+        return text_measures(prompt, completion, self.tables)
 
     def with_relevance(self, measures: Measures, prompt: Vector, completion: Vector) -> Measures:
         """`measures` and that of the relevance guard, from the embeddings of both texts."""
@@ -139,7 +159,7 @@ class Guards(BaseModel):
         ]
 
 
-def text_measures(prompt: Prompt, completion: str, rarity: Rarity) -> Measures:
+def text_measures(prompt: Prompt, completion: str, tables: Tables) -> Measures:
     return {
         "short": shortness(completion),
         "repetition": repetition(completion),
@@ -147,7 +167,8 @@ def text_measures(prompt: Prompt, completion: str, rarity: Rarity) -> Measures:
         "skeleton": hollowness(completion),
         "echo": echo(asked(prompt), completion),
         "injection": injections(plain(prompt), completion),
-        "distance": rarity(completion),
+        "distance": tables.rarity(completion),
+        "order": tables.order(completion),
     }
 
 

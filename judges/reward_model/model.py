@@ -3,6 +3,7 @@
     config.json, model.safetensors, tokenizer.json …   a sequence classifier with one label,
                          as TRL, vLLM and others load it; its last layer is the ensemble's mean
     heads.safetensors    the ensemble's last layers: weight (heads, hidden), bias (heads)
+    deeper.safetensors   if there is one: layers that only the guards' embeddings go through
     assay.json           the `Card`: limits, the reference set, where the model came from
 
 The mean of linear heads is a linear head, so the plain checkpoint's score is exactly the
@@ -13,7 +14,8 @@ shared by the members.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self, cast
@@ -27,9 +29,12 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BertForSequenceClassification,
+    BertModel,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.bert.modeling_bert import BertLayer
 
 from judges.reward_model.loading_checks import (
     HEADS,
@@ -42,6 +47,7 @@ from judges.reward_model.loading_checks import (
 from judges.reward_model.render import Truncation
 from verifiers.base import first_fault
 
+DEEPER = "deeper.safetensors"
 CARD, REPORT_JSON = "assay.json", "report.json"
 
 QUANTILES = 101
@@ -118,6 +124,20 @@ class RewardModel:
     card: Card
     digest: str = ""
     """Of all files in the folder: equal digests score equally."""
+    deeper: nn.ModuleList | None = None
+    """Of a BERT whose last layer averages, what followed instead; see `encoder`."""
+
+    @cached_property
+    def encoder(self) -> PreTrainedModel:
+        """What embeds texts: the base, or with `deeper`, that instead of its last layer."""
+        if self.deeper is None:
+            return cast(PreTrainedModel, self.network.base_model)
+        own: Any = self.network.base_model
+        with torch.device("meta"):
+            whole: Any = BertModel(own.config, add_pooling_layer=False)
+        whole.embeddings = own.embeddings
+        whole.encoder.layer = nn.ModuleList([*own.encoder.layer[:-1], *self.deeper])
+        return cast(PreTrainedModel, whole.eval())
 
     @property
     def heads(self) -> int:
@@ -188,7 +208,9 @@ def save(model: RewardModel, folder: Path) -> RewardModel:
         _write(model, Path(staging))
         for path in sorted(Path(staging).iterdir(), key=lambda path: path.name == CARD):
             path.replace(folder / path.name)
-    return RewardModel(model.network, model.tokenizer, model.card, digest_of(folder))
+    if model.deeper is None:
+        (folder / DEEPER).unlink(missing_ok=True)  # of the model that was here before
+    return replace(model, digest=digest_of(folder))
 
 
 def _write(model: RewardModel, folder: Path) -> None:
@@ -205,6 +227,8 @@ def _write(model: RewardModel, folder: Path) -> None:
     if bias is not None:
         heads["bias"] = bias.detach().contiguous()
     save_file(heads, folder / HEADS)
+    if model.deeper is not None:
+        save_file(model.deeper.state_dict(), folder / DEEPER)
     save_card(model.card, folder)
 
 
@@ -252,7 +276,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     _agree_on_padding(network, tokenizer)
     _agree_on_vocabulary(network, tokenizer)
     card = _load_card(folder, network, tokenizer)
-    model = RewardModel(network.eval(), tokenizer, card, digest_of(folder))
+    deeper = _load_deeper(network, folder)
+    model = RewardModel(network.eval(), tokenizer, card, digest_of(folder), deeper)
     _settle_on(device, model)
     return model
 
@@ -332,6 +357,23 @@ def _install_heads(network: PreTrainedModel, folder: Path) -> None:
     set_last_layer(network, members)
 
 
+def _load_deeper(network: PreTrainedModel, folder: Path) -> nn.ModuleList | None:
+    if not (folder / DEEPER).exists():
+        return None
+    refusal = f"{DEEPER} does not belong to this model; train again, or delete it and the guards"
+    if not isinstance(network, BertForSequenceClassification):
+        raise ModelRefused(refusal)
+    try:
+        weights = load_file(folder / DEEPER)
+        count = 1 + max(int(name.split(".")[0]) for name in weights)
+        layers = nn.ModuleList(BertLayer(network.config) for _ in range(count))
+        layers.load_state_dict(weights)
+    except (SafetensorError, OSError, ValueError, RuntimeError):
+        raise ModelRefused(refusal) from None
+    refuse_non_finite(layers)
+    return layers.to(network.dtype).eval()
+
+
 def _agree_on_padding(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Decoders look for the last token that is not padding: both sides must name the same."""
     if tokenizer.pad_token_id is None:
@@ -368,6 +410,8 @@ def _settle_on(device: str, model: RewardModel) -> None:
     word = model.tokenizer("a")["input_ids"] or [0]
     try:
         model.network.to(device)  # type: ignore[arg-type]
+        if model.deeper is not None:
+            model.deeper.to(device)
         ids = torch.tensor([(word * length)[:length]], device=device)
         with torch.inference_mode():
             rewards = model.rewards(ids, torch.ones_like(ids))

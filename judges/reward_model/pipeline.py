@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from judges.reward_model.attacks import Guard, false_alarms, run_attacks
-from judges.reward_model.bases import SCRATCH, load_base, scratch_network
+from judges.reward_model.bases import MINILM, SCRATCH, deeper_layers, load_base, scratch_network
 from judges.reward_model.data import (
     DataRefused,
     Pair,
@@ -102,7 +102,8 @@ def train_model(
     progress = work.train()
     seconds = time.monotonic() - started
     rewards = work.rewards("measuring")
-    model = RewardModel(network, tokenizer, work.card(rewards))
+    deeper = deeper_layers().to(network.device) if options.base == MINILM else None
+    model = RewardModel(network, tokenizer, work.card(rewards), deeper=deeper)
     natural = [text for pair in work.known for text in pair.texts]
     fitted = fit_guards(model, natural) if fit_guards else None
     if fitted is not None:

@@ -2,15 +2,15 @@
 
 Layers that stay as they are see the same texts in every epoch: what they make of them is read
 once, and a stand-in hands it on (Lee et al. 2019, arXiv 1911.03090, found that the last layers
-alone reach most of what training all of them does). The layer that averages MiniLM's tokens has
-a feed-forward part that adds 0, and most of a layer's cost is there.
+alone reach most of what training all of them does). And the layer that averages MiniLM's tokens
+takes as long as any other to do so.
 
 Both change how rewards are computed, not which: the network that is saved has all its layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification, PreTrainedModel
 
+from judges.reward_model.bases import AVERAGE_SCALE
 from judges.reward_model.loading_checks import ModelRefused
 from judges.reward_model.texts import Texts, budgeted, features_of
 
@@ -39,15 +40,23 @@ class Skip(nn.Module):
         return hidden
 
 
-class NormalizationAlone(nn.Module):
-    """The end of a BERT layer whose feed-forward part adds nothing."""
+class Average(nn.Module):
+    """What `bases.average_tokens` made of a layer, at the first token, the only one read."""
 
     def __init__(self, normalization: nn.Module) -> None:
         super().__init__()
         self.normalization = normalization
 
-    def forward(self, inner: Tensor, attended: Tensor) -> Any:
-        return self.normalization(attended)
+    def forward(
+        self, hidden: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        seen = hidden.new_ones(hidden.shape[:2])  # (texts, length)
+        if attention_mask is not None:  # (texts, 1, length or 1, length): true, or 0 if added
+            row = attention_mask[:, 0, 0]
+            seen = (row if row.dtype == torch.bool else row == 0).to(hidden.dtype)
+        mean = (hidden * seen[..., None]).sum(1) / seen.sum(1, keepdim=True)
+        added = self.normalization(AVERAGE_SCALE * mean + hidden[:, 0])
+        return self.normalization(added)[:, None]
 
 
 def layers_of(network: PreTrainedModel) -> nn.ModuleList:
@@ -76,7 +85,7 @@ def features_and_states(
         lambda layer, given, states: seen.append(states.to(KEPT_AS))
     )
     try:
-        with without_idle_feed_forward(network):
+        with averaging_at_once(network):
             features = features_of(network, texts, most_tokens)
     finally:
         overhear.remove()
@@ -103,22 +112,25 @@ def padded_states(states: Sequence[Tensor], device: torch.device | str) -> Tenso
 
 
 @contextmanager
-def without_idle_feed_forward(network: PreTrainedModel) -> Iterator[None]:
-    """While this lasts, a BERT's last layer has no feed-forward part, if that adds 0."""
-    layer: Any = layers_of(network)[-1]
-    if not isinstance(network, BertForSequenceClassification) or layer.output.dense.weight.any():
+def averaging_at_once(network: PreTrainedModel) -> Iterator[None]:
+    """While this lasts, a last layer that averages does nothing else."""
+    layers = layers_of(network)
+    last: Any = layers[-1]
+    stand_in = {len(layers) - 1: Average(last.output.LayerNorm)} if averages(network) else {}
+    with replaced(layers, stand_in):
         yield
-        return
-    inner, output = layer.intermediate, layer.output
-    layer.intermediate, layer.output = nn.Identity(), NormalizationAlone(output.LayerNorm)
-    try:
-        yield
-    finally:
-        layer.intermediate, layer.output = inner, output
+
+
+def averages(network: PreTrainedModel) -> bool:
+    """Whether the last layer is one of `bases.average_tokens`."""
+    if not isinstance(network, BertForSequenceClassification):
+        return False
+    last: Any = network.bert.encoder.layer[-1]
+    return not (last.output.dense.weight.any() or last.attention.self.query.weight.any())
 
 
 @contextmanager
-def replaced(layers: nn.ModuleList, stand_ins: dict[int, nn.Module]) -> Iterator[None]:
+def replaced(layers: nn.ModuleList, stand_ins: Mapping[int, nn.Module]) -> Iterator[None]:
     own = {index: layers[index] for index in stand_ins}
     for index, stand_in in stand_ins.items():
         layers[index] = stand_in

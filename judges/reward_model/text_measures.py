@@ -12,10 +12,14 @@ import zlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
+WORDS = re.compile(r"\w+")
 WORDS_OR_SYMBOLS = re.compile(r"\w+|[^\w\s]")
 
 WORD_GRAM, CHARACTER_GRAM = 3, 12
 """Three words, or twelve characters, seldom occur twice in a text by chance."""
+
+FRAME_WORDS = 6
+"""As many words around a whole echo are only its frame."""
 
 MARKER = re.compile(r"\s*(?:#{1,6}|[-*+•>|]|\d{1,3}[.)])?[\s*_:|=-]*")
 """A line that holds a bullet, a number or a rule, and no text."""
@@ -103,27 +107,38 @@ def hollowness(completion: str) -> float:
 
 
 def echo(asked: str, completion: str) -> float:
-    """How much of the completion is what was asked, times how much of that it repeats.
+    """How much of what was asked the completion repeats, times how much of it is that.
 
-    Shares of words that lie in common trigrams: a short answer in the question's words is no
-    echo, and neither is a long one that quotes the question.
+    Shares of words that lie in common trigrams (of what is shorter, in all of it): a short
+    answer in the question's words is no echo, and neither is a long one that quotes the
+    question. A few words more ("Great question! You asked:") do not make an echo an answer.
     """
-    theirs, ours = asked.lower().split(), completion.lower().split()
-    common = set(trigrams(theirs)) & set(trigrams(ours))
-    return covered(ours, common) * covered(theirs, common)
+    theirs, ours = words_of(asked), words_of(completion)
+    size = min(WORD_GRAM, len(theirs), len(ours))
+    if not size:
+        return 0.0
+    common = set(grams(theirs, size)) & set(grams(ours, size))
+    share = covered(theirs, common, size) / len(theirs)
+    repeated = covered(ours, common, size)
+    more = max(len(ours) - repeated - FRAME_WORDS * share, 0)
+    return share * repeated / (repeated + more) if repeated else 0.0
 
 
-def covered(words: Sequence[str], grams: set[tuple[str, ...]]) -> float:
-    """The share of the words that lie in one of these trigrams."""
+def covered(words: Sequence[str], common: set[tuple[str, ...]], size: int) -> int:
+    """How many of the words lie in one of these n-grams."""
     inside: set[int] = set()
-    for position, gram in enumerate(trigrams(words)):
-        if gram in grams:
-            inside.update(range(position, position + WORD_GRAM))
-    return len(inside) / len(words) if words else 0.0
+    for position, gram in enumerate(grams(words, size)):
+        if gram in common:
+            inside.update(range(position, position + size))
+    return len(inside)
 
 
-def trigrams(words: Sequence[str]) -> list[tuple[str, ...]]:
-    return [tuple(words[i : i + WORD_GRAM]) for i in range(len(words) - WORD_GRAM + 1)]
+def grams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+
+
+def words_of(text: str) -> list[str]:
+    return WORDS.findall(text.lower())
 
 
 def injections(prompt: str, completion: str) -> float:

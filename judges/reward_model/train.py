@@ -25,10 +25,10 @@ from judges.reward_model.loop import Progress, Rewards, Run, Watch
 from judges.reward_model.model import last_layer, linear, set_last_layer
 from judges.reward_model.options import Options
 from judges.reward_model.shortcuts import (
+    averaging_at_once,
     features_and_states,
     padded_states,
     recalling,
-    without_idle_feed_forward,
 )
 from judges.reward_model.texts import Texts, features_of, padded
 
@@ -66,15 +66,13 @@ def train(
         TrainingFailed: see `Run.go`.
     """
     network.eval()  # no dropout
-    if options.frozen_layers and (features is None or states is None):
-        features, states = features_and_states(
-            network, texts, options.frozen_layers, options.micro_batch_tokens
-        )
     if options.base == SCRATCH:
-        torch.manual_seed(options.seed)
-        outputs = torch.randn(options.heads, last_layer(network)[1].in_features) * HEAD_INIT_STD
-        set_head(network, linear(outputs, torch.zeros(options.heads)))
+        set_head(network, _random_head(network, options))
     else:
+        if options.frozen_layers and (features is None or states is None):
+            features, states = features_and_states(
+                network, texts, options.frozen_layers, options.micro_batch_tokens
+            )
         if features is None:
             features = features_of(network, texts, options.micro_batch_tokens)
         alone = options.train == "head"
@@ -88,6 +86,12 @@ def train(
     groups = _parameter_groups(network, options)
     with rewards_by(network, texts, options, states) as rewards:
         return Run(rewards, groups, pairs, validation, options, longer, checkpoint).go(watch)
+
+
+def _random_head(network: PreTrainedModel, options: Options) -> nn.Linear:
+    torch.manual_seed(options.seed)
+    outputs = torch.randn(options.heads, last_layer(network)[1].in_features) * HEAD_INIT_STD
+    return linear(outputs, torch.zeros(options.heads))
 
 
 # --- layers -----------------------------------------------------------------------------
@@ -107,7 +111,7 @@ def rewards_by(
             logits: Tensor = network(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 
-    with recalling(network, options.frozen_layers) as recall, without_idle_feed_forward(network):
+    with recalling(network, options.frozen_layers) as recall, averaging_at_once(network):
         yield rewards
 
 

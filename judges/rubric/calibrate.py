@@ -26,6 +26,7 @@ from judges.rubric.fitting import (
     Agreement,
     FittedPanel,
     Method,
+    NoJudgeIsGoodEnough,
     agreement,
     best_single,
     cross_validated,
@@ -109,6 +110,8 @@ class Collected:
     groups: list[str]
     failed: dict[str, int]
     """Lines without an answer, by judge."""
+    failure: str | None
+    """Why the first of them has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +163,26 @@ async def collect(scorers: Mapping[str, Scorer[Any]], lines: Sequence[Line], run
     """Asks every judge about every line."""
     names = list(scorers)
     asked = [run(scorers[name], line.samples()) for name in names for line in lines]
-    answers = iter(await asyncio.gather(*asked))
+    found = await asyncio.gather(*asked)
+    errors = (score.error.message for scores in found for score in scores if score.error)
+    answers = iter(found)
     by_judge = {name: [line.values(next(answers)) for line in lines] for name in names}
     values: dict[str, list[float]] = {name: [] for name in names}
     labels: list[bool] = []
     groups: list[str] = []
     for index, line in enumerate(lines):
-        found = {name: by_judge[name][index] for name in names}
+        made_by = {name: by_judge[name][index] for name in names}
         for target, label in line.targets().items():
-            column = {name: made[target] for name, made in found.items() if made and target in made}
+            column = {
+                name: made[target] for name, made in made_by.items() if made and target in made
+            }
             if len(column) == len(names):
                 labels.append(label)
                 groups.append(line.group)
                 for name, value in column.items():
                     values[name].append(value)
     failed = {name: sum(made is None for made in by_judge[name]) for name in names}
-    return Collected(values, labels, groups, failed)
+    return Collected(values, labels, groups, failed, next(errors, None))
 
 
 def report_on(collected: Collected, method: Method = "vote") -> tuple[FittedPanel, Report]:
@@ -185,7 +192,14 @@ def report_on(collected: Collected, method: Method = "vote") -> tuple[FittedPane
         NoJudgeIsGoodEnough: no judge beats chance, or there are too few labels.
     """
     values, labels = collected.values, collected.labels
-    panel = fitted_panel(values, labels, method)
+    try:
+        panel = fitted_panel(values, labels, method)
+    except NoJudgeIsGoodEnough as error:
+        if collected.failure is None:
+            raise
+        failed = ", ".join(f"{name} on {count}" for name, count in collected.failed.items())
+        message = f"{error}; without an answer: {failed} lines, first for: {collected.failure}"
+        raise NoJudgeIsGoodEnough(message) from None
     judges = {name: agreement(found, labels) for name, found in values.items()}
     held_out = cross_validated(values, labels, collected.groups, method)
     return panel, Report(

@@ -32,6 +32,12 @@ RELATIVE_GRADE = Between(0.0, 10.0)
 
 EVEN = 0.5
 
+MAX_LISTED = 20
+"""Completions that a judge can still keep apart in one list."""
+
+MAX_ALL_PAIRS = 64
+"""Completions of a group that all meet, in 4,032 questions. Larger groups need `opponents`."""
+
 Failed = Callable[[BaseException], Score]
 """The score that an exception comes to."""
 
@@ -225,6 +231,13 @@ def drift(orders: Sequence[tuple[float, float]]) -> dict[str, Any]:
 
 
 # --- both -------------------------------------------------------------------------------
+
+
+def largest_group(mode: str, opponents: int | None) -> float:
+    """How many completions can be compared."""
+    if mode == "listwise":
+        return MAX_LISTED
+    return MAX_ALL_PAIRS if opponents is None else math.inf
 
 
 def group_details(

@@ -107,11 +107,11 @@ def fitted_panel(values: Values, labels: Sequence[bool], method: Method = "vote"
     """
     if len(labels) < MIN_LABELS:
         raise NoJudgeIsGoodEnough(f"{len(labels)} labels tell nothing; {MIN_LABELS} are the least")
-    seated = {
-        name: found for name, found in values.items() if agreement(found, labels).beats_chance
-    }
+    agreements = {name: agreement(found, labels) for name, found in values.items()}
+    seated = {name: values[name] for name, found in agreements.items() if found.beats_chance}
     if not seated:
-        raise NoJudgeIsGoodEnough("no judge's lower bound is above chance")
+        bounds = ", ".join(f"{name} {found.lower_bound:.1%}" for name, found in agreements.items())
+        raise NoJudgeIsGoodEnough(f"no judge's lower bound is above chance: {bounds}")
     weights = fitted_weights(seated, labels)
     return FittedPanel(weights, FITS[method](joined(seated, weights), labels))
 

@@ -12,10 +12,11 @@ import hashlib
 import json
 import math
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from judges.llm.base import Ask, Judge, Reply
+from judges.llm.base import Ask, Judge, Reply, Usage
+from judges.llm.failures import NoAnswer
 from judges.rubric.hygiene import fresh_nonce
 from judges.rubric.parse import Malformed, Verdict, verdicts_in, weighted_verdict
 from judges.rubric.prompts import ask_for, ask_for_option, repaired
@@ -32,28 +33,31 @@ class Tally:
     replies: int = 0
     cached: int = 0
     repaired: int = 0
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
+    used: Usage = field(default_factory=Usage)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.replies and not self.used.calls
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether nothing was paid for."""
+        return 0 < self.replies == self.cached
 
     def add(self, reply: Reply) -> None:
         self.replies += 1
         self.cached += reply.cached
-        self.calls += reply.usage.calls
-        self.prompt_tokens += reply.usage.prompt_tokens
-        self.completion_tokens += reply.usage.completion_tokens
-        self.cost += reply.usage.cost
+        self.used += reply.usage
 
     def details(self) -> dict[str, Any]:
         return {
             "replies": self.replies,
             "cached_share": self.cached / self.replies if self.replies else 0.0,
             "repaired": self.repaired,
-            "calls": self.calls,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "cost": self.cost,
+            "calls": self.used.calls,
+            "prompt_tokens": self.used.prompt_tokens,
+            "completion_tokens": self.used.completion_tokens,
+            "cost": self.used.cost,
         }
 
 
@@ -150,8 +154,12 @@ class Panel:
 
 
 async def heard(judge: Judge, ask: Ask, tally: Tally) -> Reply:
-    """The judge's reply, counted before anybody looks at it."""
-    reply = await judge.ask(ask)
+    """The judge's reply, counted before anybody looks at it; what none took is counted, too."""
+    try:
+        reply = await judge.ask(ask)
+    except NoAnswer as failure:
+        tally.used += failure.used
+        raise
     tally.add(reply)
     return reply
 

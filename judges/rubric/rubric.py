@@ -95,7 +95,10 @@ class Criterion(Parameters):
     id: Name = Field(description="Names it in `components`.")
     text: Described | None = Field(None, description="What must hold; judges read it.")
     weight: Annotated[float, AfterValidator(not_zero), AfterValidator(not_tiny)] | None = Field(
-        None, ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="What it counts; negative for a fault."
+        None,
+        ge=-MAX_WEIGHT,
+        le=MAX_WEIGHT,
+        description="What it counts, 1 by default; negative for a fault.",
     )
     importance: Importance | None = Field(
         None, alias="class", description="Instead of a weight: 1, 0.7, 0.3, or -0.9 for a pitfall."

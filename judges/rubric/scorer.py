@@ -10,32 +10,30 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from judges.rubric import aggregate
-from judges.rubric.calibration import Calibration
-from judges.rubric.compare import Candidate, Comparison, listwise, pairwise
+from judges.rubric.compare import Candidate, Comparison, largest_group, listwise, pairwise
 from judges.rubric.hosted import chosen_judges, named_rubric
 from judges.rubric.hygiene import content_free
 from judges.rubric.judging import Opinion, Panel, Tally, all_of, derived_seed
+from judges.rubric.parameters import RubricParameters
 from judges.rubric.programs import Build, Built, built, program_value
 from judges.rubric.prompts import PROMPTS_DIGEST
 from judges.rubric.questions import Blocks, context, each, listed, overall, shown_prompt
-from judges.rubric.rubric import MAX_CRITERIA, Criterion, Rubric, SampleRubric
+from judges.rubric.rubric import Criterion, Rubric, SampleRubric
 from verifiers.base import (
     InternalError,
     InvalidReference,
     LaneName,
     MissingField,
     Outcome,
-    Parameters,
     Run,
     Sample,
     Score,
@@ -46,86 +44,11 @@ from verifiers.base import (
     first_fault,
 )
 from verifiers.errors import JudgeFailed
-from verifiers.extract import AnswerFrom, answer_in
-from verifiers.sample import Name, ScorerSpec
+from verifiers.extract import answer_in
+from verifiers.sample import ScorerSpec
 from verifiers.weighted import joint_error
 
 logger = logging.getLogger(__name__)
-
-MAX_SAMPLES = 16
-"""Each is paid for, by every judge of a panel."""
-
-MAX_LISTED = 20
-"""Completions that a judge can still keep apart in one list."""
-
-MAX_ALL_PAIRS = 64
-"""Completions of a group that all meet, in 4,032 questions. Larger groups need `opponents`."""
-
-
-class RubricParameters(Parameters):
-    rubric: Rubric | Name | None = Field(
-        None,
-        description="The rubric, or the name of one. Left out, each sample brings its own as its "
-        "reference, in which `answer` is the reference that criteria compare with.",
-    )
-    judge: Name | list[Name] | dict[Name, Annotated[float, Field(gt=0.0, le=1e6)]] | None = Field(
-        None,
-        description="Who judges: a name, several, or names with weights. May be left out where "
-        "there is only one.",
-    )
-    mode: Literal["pointwise", "pairwise", "listwise"] = Field(
-        "pointwise",
-        description="Each completion by itself, or the completions of a group against each other, "
-        "two at a time or all at once; always in both orders.",
-    )
-    samples: int = Field(1, ge=1, le=MAX_SAMPLES, description="Verdicts of each judge, averaged.")
-    temperature: float = Field(0.0, ge=0.0, le=2.0, description="Of the judges' sampling.")
-    reasoning_tokens: int = Field(
-        0, ge=0, le=1_000_000, description="More tokens, for judges that think before they reply."
-    )
-    probabilities: bool = Field(
-        False,
-        description="Ask for each option's probability instead of a verdict in words; one call a "
-        "criterion. Judges that tell none fail.",
-    )
-    calibration: Calibration | None = Field(
-        None,
-        description="Applied to the panel's value of each criterion, or of each pair over both "
-        "orders.",
-    )
-    criteria_per_call: int = Field(
-        16, ge=1, le=MAX_CRITERIA, description="How many criteria a judge reads at once."
-    )
-    opponents: int | None = Field(
-        None,
-        ge=1,
-        description="Pairwise: against how many others each is compared; all of them by default, "
-        "which groups of over 64 are too large for.",
-    )
-    max_characters: int = Field(
-        65_536,
-        ge=1,
-        le=1_000_000,
-        description="A longer completion is `rejected`: the lowest reward, and no call.",
-    )
-    answer_from: AnswerFrom = Field("final", description="Which part of the completion is judged.")
-    screen: bool = Field(
-        True, description="Completions that say nothing earn the lowest reward without a call."
-    )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of the order in which things are shown.")
-
-    @model_validator(mode="after")
-    def _modes_fit(self) -> Self:
-        if self.mode == "listwise" and self.probabilities:
-            raise ValueError("listwise verdicts have no probabilities")
-        if self.mode == "listwise" and self.calibration:
-            raise ValueError("grades of a list are relative, and have no calibration")
-        if self.opponents is not None and self.mode != "pairwise":
-            raise ValueError("`opponents` is for the mode pairwise")
-        return self
-
-
-# --- the scorer -------------------------------------------------------------------------
 
 
 class RubricScorer(Scorer[RubricParameters]):
@@ -253,9 +176,9 @@ class RubricScorer(Scorer[RubricParameters]):
             score = await self._judged(sample, tally)
         except Exception as error:
             score = self._failed(error)
-        if tally.replies:
+        if not tally.is_empty:
             score.details.update(tally.details())
-            score.cached = tally.cached == tally.replies
+            score.cached = tally.is_cached
         score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
         return score
 
@@ -280,7 +203,7 @@ class RubricScorer(Scorer[RubricParameters]):
         values = aggregate.resolved(built.rubric, values)
         settled = all(criterion.id in values for criterion in built.judged)
         if shown is None or settled or aggregate.is_lost(built.rubric, values):
-            return by_programs_alone(built.rubric, values)
+            return by_programs_alone(built, values)
         seed = derived_seed(self.parameters.seed, shown_prompt(sample), shown)
         return await self._by_judges(built, sample, shown, values, seed, tally)
 
@@ -420,7 +343,7 @@ class RubricScorer(Scorer[RubricParameters]):
                 raise MissingField(f"the mode {self.parameters.mode} needs `group`")
             if len(samples) < 2:
                 raise MissingField("nothing to compare: no other sample has the same `group`")
-            if len(samples) > self._largest_group():
+            if len(samples) > largest_group(self.parameters.mode, self.parameters.opponents):
                 raise JudgeFailed(f"{len(samples)} are too many to compare", retryable=False)
             scores = await self._compare(samples)
         except Exception as error:
@@ -428,11 +351,6 @@ class RubricScorer(Scorer[RubricParameters]):
         for score in scores:
             score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
         return scores
-
-    def _largest_group(self) -> float:
-        if self.parameters.mode == "listwise":
-            return MAX_LISTED
-        return MAX_ALL_PAIRS if self.parameters.opponents is None else math.inf
 
     async def _compare(self, samples: Sequence[Sample]) -> list[Score]:
         if len({(shown_prompt(s), json.dumps(s.reference, sort_keys=True)) for s in samples}) > 1:
@@ -459,13 +377,19 @@ async def run_one(run: Run, part: Scorer[Any], sample: Sample) -> Score:
     return score
 
 
-def by_programs_alone(rubric: Rubric, values: Mapping[str, float]) -> Score:
-    """The score that programs settled: by all there is, or by what was required."""
+def by_programs_alone(built: Built, values: Mapping[str, float]) -> Score:
+    """The score that programs settled: by all there is, or by what was required.
+
+    One of them may be a judge itself, such as a reward model or another rubric.
+    """
+    rubric, components = built.rubric, dict(values)
     reward = 0.0 if aggregate.is_lost(rubric, values) else aggregate.reward(rubric, values)
+    if any(part.kind == "judge" for part in built.parts.values()):
+        return Score(reward=reward, outcome="judged", components=components)
     outcome: Outcome = "correct" if reward == 1.0 else "incorrect" if reward == 0.0 else "partial"
     return Score(
         reward=reward,
         outcome=outcome,
-        components=dict(values),
+        components=components,
         details={"decided_by": "programs"},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app import log
 from app.cli import parts
 from tests.app.conftest import reversal
 from verifiers.base import Sample
@@ -122,3 +124,15 @@ def test_help_names_every_command() -> None:
     for command in ("serve", "score", "scorers"):
         assert command in assay("--help").stdout
         assert assay(command, "--help").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "httpcore.connection"])
+def test_no_log_level_shows_what_endpoints_are_told_or_say(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for restored in ("httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, restored)
+    caplog.set_level(logging.DEBUG)
+    log.configure("debug")
+    assert logging.getLogger("assay.access").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)

@@ -114,8 +114,8 @@ def coin(request: Request) -> Act:
     return script.says(reply_of(seen.nonce, dict.fromkeys(seen.keys, number % 4 < 2)))
 
 
-def calibrated(tmp_path: Path, **acts: Any) -> tuple[int, Any]:
-    """The exit status, and what was written."""
+def calibrated(tmp_path: Path, **acts: Any) -> tuple[int, Any, str]:
+    """The exit status, what was written, and what was said."""
     data, output = tmp_path / "labelled.jsonl", tmp_path / "panel.json"
     rows = [
         {"prompt": f"p{n}", "completion": f"{n} {word}", "labels": {"paris": word == "Paris"}}
@@ -129,7 +129,8 @@ def calibrated(tmp_path: Path, **acts: Any) -> tuple[int, Any]:
         arguments = ["judge", "calibrate", str(data), "--scorer", json.dumps(RUBRIC)]
         arguments += ["--output", str(output), "--config", str(config)]
         result = CliRunner().invoke(app, arguments)
-    return result.exit_code, json.loads(output.read_text()) if output.exists() else None
+    document = json.loads(output.read_text()) if output.exists() else None
+    return result.exit_code, document, result.output
 
 
 @contextmanager
@@ -148,7 +149,7 @@ def table(name: str, url: str) -> str:
 
 
 def test_calibrate_writes_a_spec_and_a_report(tmp_path: Path) -> None:
-    status, document = calibrated(tmp_path, careless=careless, coin=coin)
+    status, document, _ = calibrated(tmp_path, careless=careless, coin=coin)
     assert status == 0
     assert document["spec"]["judge"] == {"careless": 1.0}
     assert document["report"]["refused"] == ["coin"]
@@ -156,8 +157,16 @@ def test_calibrate_writes_a_spec_and_a_report(tmp_path: Path) -> None:
     assert document["report"]["judges"]["coin"]["kappa"] == pytest.approx(0.0, abs=0.1)
 
 
+def test_calibrate_says_why_judges_gave_no_answer(tmp_path: Path) -> None:
+    status, document, said = calibrated(tmp_path, grader=refuses)
+    assert (status, document) == (1, None)
+    assert "grader on 60 lines, first for: grader gave no valid verdict" in " ".join(said.split())
+
+
 def test_calibrate_without_a_judge_that_beats_chance_fails(tmp_path: Path) -> None:
-    assert calibrated(tmp_path, coin=coin) == (1, None)
+    status, document, said = calibrated(tmp_path, coin=coin)
+    assert (status, document) == (1, None)
+    assert "chance: coin " in said
 
 
 @pytest.mark.parametrize(

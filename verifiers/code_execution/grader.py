@@ -19,6 +19,9 @@ from verifiers.sandboxed import SandboxedScorer
 
 MAX_SOURCE_BYTES = 256 * 1024
 
+BEGIN_JSON = frozenset('{["-0123456789tfn')
+"""Most completions are prose, which is told from JSON by its first character."""
+
 MAX_MESSAGE_CHARACTERS = 500
 """Of what a grader wrote to standard error: its end, where a traceback names the error."""
 
@@ -175,6 +178,8 @@ def sample_for_grader(text: str) -> dict[str, JsonValue]:
 
 def parsed(text: str) -> JsonValue:
     """`text` read as JSON; None where it is none."""
+    if text.lstrip()[:1] not in BEGIN_JSON:
+        return None
     try:
         value: JsonValue = json.loads(text)
         codec.encode(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,8 @@ from verifiers.math_equivalence.expression import (
     Product,
     Relation,
     SetBuilder,
+    SetOf,
+    SetOperation,
     Sum,
     Symbol,
     Words,
@@ -30,6 +33,7 @@ from verifiers.math_equivalence.expression import (
 
 NATURAL_NUMBERS: Final = NamedSet("N")
 """They begin with 0 or with 1."""
+ROOT: Final = re.compile("[xzt]_[0-9]")
 OTHERWISE: Final = frozenset(("otherwise", "else", "other cases", "in other cases"))
 
 
@@ -37,16 +41,20 @@ def alike(node: Node, other: Node) -> Node:
     """`node`, read as what it is beside `other`."""
     if node == NATURAL_NUMBERS and other in (NamedSet("Z+"), NamedSet("Z>=0")):
         return other
+    if node == Symbol("R") and isinstance(other, Group | SetOperation):
+        return NamedSet("R")
     if isinstance(node, Symbol) and isinstance(other, NamedSet) and node.name == other.name:
         return other
     if isinstance(node, SetBuilder) and isinstance(other, Relation):
         return node.condition if isinstance(node.element, Group) else node
+    if isinstance(node, Listing) and isinstance(other, Listing | SetOf):
+        return without_numbers(node, other)
     if point := named_point(node):
         return beside_point(node, point, other)
     if isinstance(other, Group | Matrix) and isinstance(node, Sum | Product):
         return as_vector(node)
-    if isinstance(other, Group) and isinstance(node, Relation):
-        return with_equal_members(node, other)
+    if isinstance(node, Relation) and (due := group_of(other)):
+        return with_equal_members(node, due)
     if is_piecewise(node) and (is_scalar(other) or is_piecewise(other)):
         return piecewise(node)
     return node
@@ -54,6 +62,25 @@ def alike(node: Node, other: Node) -> Node:
 
 def is_scalar(node: Node) -> bool:
     return not isinstance(node, STRUCTURES)
+
+
+# --- roots ------------------------------------------------------------------------------
+
+
+def without_numbers(node: Listing, other: Listing | SetOf) -> Node:
+    """`x_1 = 2, x_2 = 3` as the roots 2 and 3, where the other side does not number them."""
+    if not all(map(is_root, node.items)) or any(map(is_root, other.items)):
+        return node
+    return Listing(tuple(item.operands[1] for item in node.items if isinstance(item, Relation)))
+
+
+def is_root(item: Node) -> bool:
+    return (
+        isinstance(item, Relation)
+        and item.signs == ("=",)
+        and isinstance(item.operands[0], Symbol)
+        and ROOT.fullmatch(item.operands[0].name) is not None
+    )
 
 
 # --- P(1, 2) and C(n, k) ----------------------------------------------------------------
@@ -79,6 +106,13 @@ def beside_point(node: Node, point: tuple[Symbol, Group], other: Node) -> Node:
     if name.name == "C" and len(group.items) == 2 and is_scalar(other):
         return Call("binomial", group.items)
     return node
+
+
+def group_of(node: Node) -> Group | None:
+    """The tuple that `node` is or gives: (1, 2), (x, y) = (1, 2)."""
+    if isinstance(node, Relation) and isinstance(node.operands[0], Group):
+        node = node.operands[-1]
+    return node if isinstance(node, Group) else None
 
 
 def with_equal_members(node: Relation, other: Group) -> Node:

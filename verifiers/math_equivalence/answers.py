@@ -23,7 +23,9 @@ from verifiers.math_equivalence.expression import (
     Number,
     Quantity,
     Relation,
+    Symbol,
     Words,
+    free_symbols,
 )  # fmt: skip
 from verifiers.math_equivalence.lexer import Token, UnreadableError, is_product_of_letters, tokenize
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
@@ -42,6 +44,7 @@ HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
 )
 ENDS_VALUE: Final = frozenset([")", "]", "}", "|", "!", "%", "'"])
+INEQUALITIES: Final = frozenset(("<", ">", "<=", ">=", "!="))
 DENIALS: Final = frozenset(
     "not never no wrong incorrect false except but reference expected truth gold target".split()
 )
@@ -49,6 +52,8 @@ MULTIPLIERS: Final = {"dozen": "12", "hundred": "100", "thousand": "1000",
                       "million": "1000000", "billion": "1000000000",
                       "trillion": "1000000000000", "百": "100", "千": "1000",
                       "万": "10000", "亿": "100000000"}  # fmt: skip
+MAX_NAME: Final = 8
+"""Tokens of a label such as `f(x, y)`."""
 MAX_LABEL_WORDS: Final = 4
 MARKS: Final = {"degree": "degrees", "degrees": "degrees", "deg": "degrees",
                 "percent": "percent", "per cent": "percent"}  # fmt: skip
@@ -95,6 +100,9 @@ def with_set_braces(tokens: list[Token]) -> list[Token]:
 
 def conditional(tokens: list[Token]) -> Node:
     """A list, and the condition that it holds under."""
+    parts = statements(tokens)
+    if len(parts) > 1:
+        return Listing(tuple(map(conditional, parts)), "or")
     tokens = without_parentheses(tokens)
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if depth == 0 and index and opens_condition(token):
@@ -104,13 +112,31 @@ def conditional(tokens: list[Token]) -> Node:
     return membership_condition(listing(tokens))
 
 
+def statements(tokens: list[Token]) -> list[list[Token]]:
+    """`f(x) = x for all x` and `f(x) = 0 for all x`: each has a condition of its own."""
+    label = [token.value for token in tokens[: MAX_NAME + 1]]
+    size = label.index("=") + 1 if "=" in label else 0
+    if size < 2 or not any(opens_condition(token) for token in tokens):
+        return [tokens]
+    parts: list[list[Token]] = [[]]
+    for index, (token, depth) in enumerate(with_depth(tokens)):
+        following = [token.value for token in tokens[index + 1 : index + 1 + size]]
+        if depth == 0 and separator_of(token) and following == label[:size]:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [trailing_comma(part) for part in parts]
+
+
 def without_parentheses(tokens: list[Token]) -> list[Token]:
     """`3/4 (when a = b)` and `kπ (k ∈ Z)` without the parentheses around the condition."""
     if len(tokens) < 5 or tokens[-1].value != ")":
         return tokens
     for index, token in enumerate(tokens[1:-2], start=1):
         if token.value == "(" and (
-            opens_condition(tokens[index + 1]) or tokens[index + 2].value == "in"
+            opens_condition(tokens[index + 1])
+            or tokens[index + 2].value == "in"
+            or tokens[index + 2].value in INEQUALITIES
         ):
             inner = tokens[index + 1 : -1]
             if any(other.value in ("(", ")") for other in inner):
@@ -143,16 +169,33 @@ def trailing_comma(tokens: list[Token]) -> list[Token]:
 def membership_condition(node: Node) -> Node:
     """`x = kπ, k ∈ Z`: the last member declares what k is."""
     if isinstance(node, Listing) and len(node.items) > 1:
-        last = node.items[-1]
-        if (
-            isinstance(last, Relation)
-            and last.signs == ("in",)
-            and isinstance(last.operands[1], NamedSet)
+        *rest, last = node.items
+        if isinstance(last, Relation) and (
+            declares(last) or (len(rest) == 1 and bounds_parameter(last, rest[0]))
         ):
-            rest = node.items[:-1]
-            statement = rest[0] if len(rest) == 1 else Listing(rest, node.joint)
+            statement = rest[0] if len(rest) == 1 else Listing(tuple(rest), node.joint)
             return Conditional(statement, last)
     return node
+
+
+def declares(relation: Relation) -> bool:
+    return relation.signs == ("in",) and isinstance(relation.operands[1], NamedSet)
+
+
+def bounds_parameter(relation: Relation, statement: Node) -> bool:
+    """`k ≥ 0` after `2^k`; after another inequality, it is one more of them."""
+    symbols = free_symbols(relation)
+    if (
+        not set(relation.signs) <= INEQUALITIES
+        or len(symbols) != 1
+        or isinstance(statement, Symbol)
+    ):
+        return False
+    if isinstance(statement, Relation) and set(statement.signs) != {"="}:
+        return False
+    return symbols < free_symbols(statement) or (
+        symbols == free_symbols(statement) and not isinstance(statement, Relation)
+    )
 
 
 def with_depth(tokens: list[Token]) -> list[tuple[Token, int]]:
@@ -218,10 +261,19 @@ def item(tokens: list[Token]) -> Node:
     tokens = multiplied(tokens)
     start = unit_start(tokens)
     unit = "" if start is None else unit_text(tokens[start:])
-    if start is None or (read_unit(unit) is None and unit not in MARKS):
+    if (
+        start is None
+        or (read_unit(unit) is None and unit not in MARKS)
+        or is_article(tokens, start)
+    ):
         return parse(tokens)
     value = parse(tokens[:start])
     return Call(MARKS[unit], (value,)) if unit in MARKS else with_unit(value, unit)
+
+
+def is_article(tokens: list[Token], start: int) -> bool:
+    """`a parabola` is no number of parabolas."""
+    return start == 1 and tokens[0].value in ("a", "A")
 
 
 def multiplied(tokens: list[Token]) -> list[Token]:
@@ -262,7 +314,7 @@ def label_length(tokens: list[Token]) -> int:
     for index, token in enumerate(tokens[: MAX_LABEL_WORDS + 1]):
         if token.kind == "op" and token.value in ("=", ":"):
             return index if index + 1 < len(tokens) and is_prose(tokens[0]) else 0
-        if token.kind not in ("text", "word"):
+        if token.kind not in ("text", "word", "func"):
             return 0
     return 0
 
@@ -280,11 +332,21 @@ def unit_start(tokens: list[Token]) -> int | None:
     start = None
     for index in range(len(tokens) - 1, 0, -1):
         token = tokens[index]
-        if not may_be_in_unit(token):
+        if not may_be_in_unit(token) or (token.kind == "sym" and has_variables(tokens[:index])):
             break
         if begins_unit(token, tokens[index - 1]):
             start = index
     return start
+
+
+def has_variables(tokens: list[Token]) -> bool:
+    """Letters after which another is a variable, too; a label before "=" is none of them."""
+    values = [token.value for token in tokens]
+    start = values.index("=") + 1 if "=" in values else 0
+    return any(
+        token.kind == "sym" and token.value not in SINGLE_LETTERS | {"mu"}
+        for token in tokens[start:]
+    )
 
 
 def may_be_in_unit(token: Token) -> bool:
@@ -310,7 +372,8 @@ def begins_unit(token: Token, before: Token) -> bool:
         return before.kind in ("num", "op", "const", "cmd", "sym") and (
             token.spaced or not token.value.isascii() or read_known(token.value)
         )
-    return token.kind in ("sym", "func") and token.spaced and before.kind == "num"
+    after_value = before.kind == "num" or before.value == "}"
+    return token.kind in ("sym", "func") and token.spaced and after_value
 
 
 def read_known(word: str) -> bool:
@@ -324,6 +387,7 @@ def unit_text(tokens: list[Token]) -> str:
         " ".join(token.value.strip() for token in tokens)
         .replace(" ^ ", "^")
         .replace("- ", "-")
+        .replace("mu ", "u")
         .strip()
     )
 
@@ -347,4 +411,4 @@ def is_prose(token: Token) -> bool:
     """A label such as "Area" or "Amy", not a product such as `xy` or `AB`."""
     word = token.value
     named = len(word) > 2 and word[0].isupper() and word[1:].islower()
-    return token.kind == "text" or named or not is_product_of_letters(word)
+    return token.kind in ("text", "func") or named or not is_product_of_letters(word)

@@ -25,6 +25,7 @@ from verifiers.math_equivalence.expression import (
     Symbol,
     free_symbols,
     negated,
+    rebuilt,
 )  # fmt: skip
 from verifiers.math_equivalence.lexer import (
     Token,
@@ -134,7 +135,7 @@ class Atoms(Cursor):
     def symbol(self) -> Node:
         first = self.position == 0
         token = self.advance()
-        if token.value == "C" and self.at("op", "_") and (call := self.combinations()):
+        if token.value in "CAP" and self.at("op", "_") and (call := self.combinations(token.value)):
             return call
         name = token.value + self.subscript()
         while self.accept("op", "'"):
@@ -150,8 +151,8 @@ class Atoms(Cursor):
             return Applied(name, self.arguments())
         return Symbol(name)
 
-    def combinations(self) -> Node | None:
-        """C_n^k and C_{10}^{3}; C_1^2 is the square of a constant."""
+    def combinations(self, name: str) -> Node | None:
+        """C_n^k and A_5^3, choices without and with an order; C_1^2 is a constant's square."""
         start = self.position
         try:
             self.advance()
@@ -159,10 +160,12 @@ class Atoms(Cursor):
             lower = self.exponent() if self.accept("op", "^") else None
         except UnreadableError:
             lower = None
-        if lower is None or not (free_symbols(upper) or is_choice(upper, lower)):
+        counted = lower is not None and is_choice(upper, lower)
+        if lower is None or not (counted or (name == "C" and free_symbols(upper))):
             self.position = start
             return None
-        return Call("binomial", (upper, lower))
+        chosen = Call("binomial", (upper, lower))
+        return chosen if name == "C" else Product((chosen, Call("factorial", (lower,))))
 
     def at_inverse(self) -> bool:
         """`^{-1}(` stands here."""
@@ -339,6 +342,8 @@ class Atoms(Cursor):
             body, variable = self.integrand()
         else:
             body = self.term()
+            if variable == "i":
+                body = with_index_i(body)
         return BigOperator(kind, body, variable, lower, upper)  # type: ignore[arg-type]
 
     def bound_variable(self) -> tuple[str, Node]:
@@ -366,6 +371,11 @@ class Atoms(Cursor):
         split = without_differential(self.sum()) or self.fail()
         self.integrals -= 1
         return split
+
+
+def with_index_i(node: Node) -> Node:
+    """The i that a sum runs over is no imaginary unit."""
+    return Symbol("i") if node == Constant("i") else rebuilt(node, with_index_i)
 
 
 def is_differential(token: Token) -> bool:

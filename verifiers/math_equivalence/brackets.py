@@ -178,12 +178,21 @@ class Brackets(Atoms):
         closes, self.bar_closes = self.bar_closes, False
         try:
             node = self.relation()
-            self.accept("op", ",", ";")
+            comma = self.accept("op", ",", ";")
+            if comma and not self.ends_cell() and not isinstance(node, Relation):
+                node = Conditional(node, self.condition_in_cell())
             if not self.ends_cell():
                 self.fail()
         except UnreadableError:
             node = self.words_of_cell(start)
         self.bar_closes = closes
+        return node
+
+    def condition_in_cell(self) -> Node:
+        """`n = 1` of a row `2, n = 1` that lacks its `&`."""
+        self.accept("text")
+        node = self.relation()
+        self.accept("op", ",", ";")
         return node
 
     def ends_cell(self) -> bool:

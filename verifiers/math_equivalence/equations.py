@@ -82,7 +82,11 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     if verdict.equal:
         return verdict
     label = reference.operands[0]
-    return arbitrary_constants(label, value, answer, policy, again) or verdict
+    return (
+        arbitrary_constants(label, value, answer, policy, again)
+        or general_solution(value, answer, policy, again)
+        or verdict
+    )
 
 
 def exact_part(reference: Relation) -> Node:
@@ -257,6 +261,8 @@ def compare_equations(
         return verdict
     if len(reference.operands) == len(answer.operands) == 2:
         return up_to_scale(reference, answer)
+    if set(reference.operands) == set(answer.operands):
+        return equal("relation")
     value = labelled_value(reference)
     if value is not None:
         return unlabelled(value, answer, policy, again)
@@ -378,6 +384,8 @@ def up_to_scale(reference: Relation, answer: Relation) -> Verdict:
     if mine is None or theirs is None:
         return different("equation", "type")
     symbols = free_symbols(mine)
+    if "C" in symbols and len(other := free_symbols(theirs) - symbols) == 1 and other <= ARBITRARY:
+        theirs = renamed(theirs, next(iter(other)), Symbol("C"))
     if not symbols or symbols != free_symbols(theirs):
         return different("equation", "variables")
     if "C" in symbols:
@@ -419,11 +427,11 @@ def solves(labelled: Relation, equation: Node) -> bool:
     label, value = labelled.operands[0], labelled.operands[-1]
     if not isinstance(label, Symbol) or label.name in free_symbols(value):
         return False
-    at = [renamed(equation, label.name, Sum((value, Number(step)))) for step in (0, 1, 2)]
+    at = [renamed(equation, label.name, Sum((value, Number(step)))) for step in (0, 1, -5)]
     return (
         compare_scalars(Number(0), at[0]).equal
         and not compare_scalars(Number(0), at[1]).equal
-        and compare_scalars(Product((Number(2), at[1])), at[2]).equal
+        and compare_scalars(Product((Number(-5), at[1])), at[2]).equal
         and has_no_zeros(at[1], value)
     )
 

@@ -59,7 +59,7 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
         return different("condition", "condition")
     statements = [n.statement if isinstance(n, Conditional) else n for n in (reference, answer)]
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
-    if any(declares_integer(condition) for condition in conditions):
+    if any(map(declares_integer, conditions)) and not any(map(declares_others, conditions)):
         statements = [without_label(statement) for statement in statements]
         if verdict := compare_families(statements[0], statements[1], least_counts(conditions)):
             return verdict
@@ -107,6 +107,16 @@ def declares_integer(condition: Node | None) -> bool:
     if isinstance(condition, Listing):
         return any(declares_integer(item) for item in condition.items)
     return isinstance(condition, Symbol) and condition.name in PARAMETERS
+
+
+def declares_others(condition: Node | None) -> bool:
+    """x ∈ R, which is no restriction to integers."""
+    return (
+        isinstance(condition, Relation)
+        and condition.signs == ("in",)
+        and isinstance(condition.operands[1], NamedSet)
+        and condition.operands[1].name[0] in "RQC"
+    )
 
 
 def least_counts(conditions: Sequence[Node | None]) -> tuple[int | None, int | None]:
@@ -205,6 +215,8 @@ def compare_families(
     Args:
         least: the first value of the parameter on either side, where it is bounded below.
     """
+    if excludes(reference) != excludes(answer):
+        return None
     with numerics:
         mine, theirs = progressions(reference), progressions(answer)
         if mine is None or theirs is None:
@@ -212,6 +224,11 @@ def compare_families(
         if covered(mine, theirs, least) and covered(theirs, mine, least[::-1]):
             return equal("family")
         return different("family", "different")
+
+
+def excludes(node: Node) -> bool:
+    """`x ≠ kπ` is everything but a family."""
+    return isinstance(node, Relation) and "!=" in node.signs
 
 
 def progressions(node: Node) -> list[Progression] | None:

@@ -94,6 +94,7 @@ MAX_EDGE: Final = 10**12
 MAX_EDGES: Final = 8
 MAX_EDGE_SYMBOLS: Final = 3
 
+COMPLEX_PARTS: Final = frozenset("abs conj Re Im arg".split())
 PIECEWISE: Final = frozenset("abs max min sign floor ceil mod Re Im conj arg".split())
 
 
@@ -127,6 +128,7 @@ class Comparison:
         nodes = (*walk(reference), *walk(answer))
         self.edges = edges(nodes) if any(map(is_piecewise, nodes)) else ()
         self.integral = counted(nodes)
+        self.complex = complex_names(nodes)
         self.enough = ENOUGH_IN_PIECES if self.edges or self.integral else ENOUGH
         self.spreads = any(map(may_be_tiny, nodes))
         extra = working_digits(reference, answer)
@@ -192,11 +194,14 @@ class Comparison:
         """Compares at real points; where there are none, in the complex plane."""
         agreed = complex_agreed = complex_differing = 0
         for point in points(symbols, self.integral):
+            point.update({name: turned(point[name]) for name in self.complex})
             try:
                 left, right = self.values(point)
             except UndefinedError:
                 continue
             real = looks_real(left), looks_real(right)
+            if self.complex and real[0] != real[1]:
+                return different("identity", reference=shown(left), answer=shown(right))
             if all(real):
                 left, right = real_part(left), real_part(right)
                 if not self.agree(point, left, right, proven=agreed > 0):
@@ -290,6 +295,18 @@ def points(symbols: list[str], integral: frozenset[str]) -> Iterator[dict[str, V
         }
 
 
+def complex_names(nodes: Sequence[Node]) -> frozenset[str]:
+    """z and w beside |z|, conjugates, real and imaginary parts: they are no real numbers."""
+    parts = [node for node in nodes if isinstance(node, Call) and node.name in COMPLEX_PARTS]
+    names = frozenset().union(*map(free_symbols, parts))
+    return frozenset(name for name in names if name[0] in "zw")
+
+
+def turned(value: Value) -> Value:
+    """A real coordinate as a complex one, off both axes."""
+    return CONTEXT.mpc(approximate(value), approximate(value) / 3 + 1)
+
+
 def counted(nodes: Sequence[Node]) -> frozenset[str]:
     """Variables that bound a sum or product, which has a value for integers only."""
     bounds = [
@@ -363,7 +380,10 @@ def real_part(value: Value) -> Value:
 
 
 def different_at(point: Mapping[str, Value], left: Value, right: Value) -> Verdict:
-    at = {symbol: str(float(value)) for symbol, value in point.items()}
+    at = {
+        symbol: str(float(value)) if is_real(value) else shown(value)
+        for symbol, value in point.items()
+    }
     return different("identity", at=at, reference=shown(left), answer=shown(right))
 
 

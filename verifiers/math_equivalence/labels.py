@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from typing import Final
 
 from verifiers.math_equivalence.expression import (
+    STRUCTURES,
     Applied,
+    BigOperator,
     Call,
     Group,
     Listing,
+    Matrix,
     Node,
     Product,
     Quotient,
     Ratio,
     Relation,
+    SetOperation,
     Symbol,
     Words,
     free_symbols,
 )
 
-MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min".split())
+MEASURES: Final = frozenset("sin cos tan abs conj det arg Re Im max min dim rank ord".split())
 COORDINATES: Final = frozenset("xyz")
 EQUALITIES: Final = frozenset({"=", "≈", "≡"})
 
@@ -82,8 +86,12 @@ def labelled_value(node: Relation) -> Node | None:
     if isinstance(first, Group) and isinstance(last, Group):
         named = all(is_label(name) or labels_a_function(name, last) for name in first.items)
         return last if named and node.signs == ("=",) else None
+    if isinstance(first, Matrix) and isinstance(last, Matrix):
+        named = all(is_label(name) for row in first.rows for name in row)
+        return last if named and node.signs == ("=",) else None
     if node.signs == ("in",):
-        return last if is_label(first) else None
+        names = first.items if isinstance(first, Group) else (first,)
+        return last if all(map(is_label, names)) else None
     if is_label(first) or labels_a_function(first, last):
         return last
     if is_label(last) and len(node.operands) == 2:
@@ -97,6 +105,12 @@ def labels_a_function(left: Node, right: Node) -> bool:
         return not free_symbols(left) & free_symbols(right)
     if isinstance(left, Product) and left.factors[0] in (Symbol("angle"), Symbol("triangle")):
         return True
+    if isinstance(right, Matrix):
+        return not isinstance(left, STRUCTURES)
+    if isinstance(left, SetOperation):  # A ∩ B = …
+        return all(isinstance(part, Symbol) for part in left.parts)
+    if isinstance(left, BigOperator):  # the limit of f(x)
+        return isinstance(left.body, Applied)
     if isinstance(left, Ratio):
         return all(labels_a_function(term, right) or is_label(term) for term in left.terms)
     if isinstance(left, Product) and all(isinstance(factor, Symbol) for factor in left.factors):

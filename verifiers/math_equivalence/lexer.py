@@ -14,7 +14,7 @@ from verifiers.math_equivalence.limits import MAX_DEPTH, MAX_TOKENS, TooLargeErr
 FUNCTIONS: Final = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech "
     "csch arcsinh arccosh arctanh asin acos atan asinh acosh atanh log ln lg exp sqrt cbrt abs "
-    "cis max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
+    "cis dim rank ord max min gcd lcm floor ceil sgn sign det arg Re Im conj tr erf Gamma".split()
 )
 CONSTANTS: Final = {"pi": "pi", "Pi": "pi", "infty": "infinity", "infinity": "infinity",
                     "inf": "infinity", "Infinity": "infinity", "oo": "infinity"}  # fmt: skip
@@ -71,7 +71,8 @@ ENGLISH: Final = frozenset(
     "no on is it of at by do go he me my so up us we am an as be not all any are but can few "
     "one two ten six odd even yes true none zero both only each tie win loss lose red blue the "
     "has had was per day days week hour hours sum mean mode area each pair than that then more "
-    "dne less most fold half four five nine last next same side unit left over also past".split()
+    "dne less most fold half four five nine last next same side unit left over also past line "
+    "cone cube kite ball".split()
 )
 UNIT_VECTORS: Final = {"i": "unit i", "j": "unit j", "k": "unit k", "imath": "unit i",
                        "jmath": "unit j"}  # fmt: skip

@@ -89,7 +89,7 @@ RESPELLED: Final = {
     "Leftrightarrow": "\\iff ", "bigcup": "\\cup ", "bigcap": "\\cap ", "dif": "d",
     "implies": "\\Rightarrow ", "R": "\\mathbb{R}", "Z": "\\mathbb{Z}", "N": "\\mathbb{N}",
     "lg": "\\lg ", "tg": "\\tan ", "ctg": "\\cot ", "arctg": "\\arctan ", "prime": "'",
-    "newline": "\\\\", "surd": "\\sqrt ",
+    "newline": "\\\\", "partial": "d ", "textdollar": "\\$", "surd": "\\sqrt ",
 }  # fmt: skip
 DROPPED: Final = frozenset(
     "displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg "
@@ -126,6 +126,11 @@ TEMPERATURE: Final = re.compile(
     r"(?:\^\s*\{?\s*\\circ\s*\}?|\\?degrees?)[\s~]*(?:\\,)?(?:\\(?:text|mathrm)\s*\{)?\s*"
     r"(C|F|[Cc](?=elsius)|[Ff](?=ahrenheit))(?:elsius|ahrenheit)?\s*\}?\s*\.?$"
 )
+COMPOSITION: Final = re.compile(r"\(?\s*([fghFGH])\s*\\circ\s*([fghFGH])\s*\)?\s*\(([a-z])\)")
+BOLD: Final = re.compile(r"(?<![\w)\]}])\*\*(?=\S)([^*\n]{1,400})(?<=\S)\*\*(?![\w(])")
+"""Markdown's `**17**`; in `x**2` a factor stands before."""
+CURRENCIES: Final = {"£": "pounds", "€": "euros", "¥": "yuan", "₹": "rupees"}
+CURRENCY: Final = re.compile(r"([£€¥₹])\s*([0-9][0-9.,]*)")
 STRAY_PERIOD: Final = re.compile(r"\.(?=\s*(?:[\])]|\\end\b))(?<![.]\.)")
 CYCLIC_GROUP: Final = re.compile(
     r"\\mathbb\s*\{?Z\}?\s*/\s*\(?([0-9]{1,9}|[a-z])\s*\)?\\mathbb\s*\{?Z\}?"
@@ -150,8 +155,11 @@ def clean(text: str) -> str:
         text = text[2:-2]
     if not text.isascii():
         text = without_unicode(text)
+        text = CURRENCY.sub(lambda match: f"{match[2]} {CURRENCIES[match[1]]}", text)
     if "circ" in text or "degree" in text:
-        text = TEMPERATURE.sub(temperature, text)
+        text = COMPOSITION.sub(r"\1(\2(\3))", TEMPERATURE.sub(temperature, text))
+    if "**" in text:
+        text = BOLD.sub(r"\1", text)
     if "\\" in text or "$" in text or "*" in text or "~" in text or "`" in text:
         text = GROUPED_THOUSANDS.sub("", text)
         text = DECIMAL_COMMA.sub(".", text)
@@ -160,7 +168,7 @@ def clean(text: str) -> str:
         text = DECIMAL_COMMA.sub(".", GROUPED_THOUSANDS.sub("", text))
     if "Z" in text and "/" in text:
         text = CYCLIC_GROUP.sub(r"\\mathbb{Z}_{\1}", text)
-    if "]" in text and ("[" not in text or text.find("]") < text.find("[") or text[-1] == "["):
+    if text[-1:] == "[" or -1 < text.find("]") < (text.find("[") % (len(text) + 1)):
         text = TURNED_BRACKETS.sub(turned, text)
     return without_wrapper(trimmed(text))
 

@@ -141,7 +141,7 @@ class Parser(Brackets):
 
     def sum(self) -> Node:
         terms = [self.signed_product()]
-        while self.at_additive() and not (len(terms) == 1 and isinstance(terms[0], REGIONS)):
+        while self.at_additive() and not (self.at("op", "-") and is_region(terms)):
             terms.append(self.signed_product())
         node = terms[0] if len(terms) == 1 else Sum(tuple(terms))
         return Quotient(node, self.sum()) if self.accept("cmd", "over") else node
@@ -301,6 +301,11 @@ READERS: Final[dict[str, Callable[[Parser], Node]]] = {
     "dots": Parser.dots,
     "begin": Parser.environment,
 }
+
+
+def is_region(terms: list[Node]) -> bool:
+    """One set, so that a minus after it takes members away."""
+    return len(terms) == 1 and isinstance(terms[0], REGIONS)
 
 
 def product_of(factors: list[Node]) -> Node:

@@ -37,8 +37,8 @@ class MathParameters(Parameters):
         "reference",
         description="Whether a value that rounds to the other side's stated digits is equal "
         "to it: never; where the reference is the rounded one, or a decimal that the answer "
-        "rounds once more; or both ways. Fewer than three significant digits are never taken "
-        "for rounding.",
+        "rounds by one more place; or both ways. Fewer than three significant digits are never "
+        "taken for rounding.",
     )
     units: Literal["check", "ignore"] = Field(
         "check",

@@ -36,7 +36,7 @@ from verifiers.math_equivalence.expression import (
     walk,
 )
 from verifiers.math_equivalence.integer_sets import integers_of
-from verifiers.math_equivalence.labels import names_each
+from verifiers.math_equivalence.labels import in_order_of_names, names_each
 from verifiers.math_equivalence.limits import MAX_ITEMS
 from verifiers.math_equivalence.phrases import phrase
 
@@ -55,7 +55,7 @@ def prepared(node: Node, *, independent: bool = False) -> Node:
     if isinstance(node, Words):
         return phrase(node.text) or node
     if contains(node, PlusMinus):
-        node = without_signs(node, independent)
+        node = without_signs(as_one_point(node), independent)
     if isinstance(node, Sum | Product):
         node = components(distributed(node), free_symbols(node))
     if isinstance(node, Power):
@@ -90,22 +90,42 @@ def distributed(node: Node) -> Node:
     """t(1, 2) as (t, 2t), and (1, 0) + t(1, 2) as (1 + t, 2t). `P(1, 2)` names a point."""
     if isinstance(node, Sum):
         terms = [distributed(term) for term in node.terms]
-        vectors = [term for term in terms if isinstance(term, Group)]
-        shapes = {(vector.opening, vector.closing, len(vector.items)) for vector in vectors}
-        if len(vectors) == len(terms) and len(shapes) == 1:
-            columns = zip(*(vector.items for vector in vectors), strict=True)
-            return Group(vectors[0].opening, tuple(map(Sum, columns)), vectors[0].closing)
+        first = terms[0]
+        if not isinstance(first, Group | Matrix) or len({frame(term) for term in terms}) > 1:
+            return node
+        columns = zip(*map(entries, terms), strict=True)
+        return with_entries(first, [Sum(column) for column in columns])
     if not isinstance(node, Product):
         return node
-    *scale, group = node.factors
-    if not isinstance(group, Group) or group.opening not in "(<":
+    *scale, vector = node.factors
+    if not isinstance(vector, Group | Matrix):
         return node
     named = any(isinstance(factor, Symbol) and factor.name[0].isupper() for factor in scale)
-    if named or any(isinstance(factor, STRUCTURES) for factor in scale):
+    interval = isinstance(vector, Group) and vector.opening not in "(<"
+    if named or interval or any(isinstance(factor, STRUCTURES) for factor in scale):
         return node
-    return Group(
-        group.opening, tuple(Product((*scale, item)) for item in group.items), group.closing
-    )
+    return with_entries(vector, [Product((*scale, entry)) for entry in entries(vector)])
+
+
+def frame(node: Node) -> tuple[object, ...] | None:
+    """What two tuples or matrices must have in common to be added."""
+    if isinstance(node, Group):
+        return node.opening, node.closing, len(node.items)
+    return (len(node.rows), len(node.rows[0])) if isinstance(node, Matrix) else None
+
+
+def entries(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Group):
+        return node.items
+    return tuple(e for row in node.rows for e in row) if isinstance(node, Matrix) else ()
+
+
+def with_entries(node: Group | Matrix, values: list[Node]) -> Node:
+    if isinstance(node, Group):
+        return Group(node.opening, tuple(values), node.closing)
+    width = len(node.rows[0])
+    starts = range(0, len(values), width)
+    return Matrix(tuple(tuple(values[start : start + width]) for start in starts))
 
 
 def transposed(node: Power) -> Node:
@@ -149,11 +169,28 @@ def as_family(node: Node) -> Node:
         return node
     if isinstance(node.condition, Listing) and len(node.condition.items) == 2:
         given, declared = node.condition.items
-        if isinstance(given, Relation) and given.operands[0] == node.element:
-            return Conditional(given.operands[1], declared) if given.signs == ("=",) else node
-    if isinstance(node.element, Symbol | Relation | Group):
+        if is_membership(declared) and gives_value(given, node.element):
+            assert isinstance(given, Relation)
+            return Conditional(given if "!=" in given.signs else given.operands[1], declared)
+    if isinstance(node.element, Symbol | Relation):
+        return node
+    if isinstance(node.element, Group) and not is_membership(node.condition):
         return node
     return Conditional(node.element, node.condition)
+
+
+def gives_value(node: Node, element: Node) -> bool:
+    """`x = …` or `x ≠ …`."""
+    return (
+        isinstance(node, Relation)
+        and node.operands[0] == element
+        and node.signs in (("=",), ("!=",))
+    )
+
+
+def is_membership(node: Node) -> bool:
+    """`k ∈ Z`."""
+    return isinstance(node, Relation) and node.signs == ("in",)
 
 
 def several_signs(node: Node) -> bool:
@@ -171,6 +208,16 @@ def without_signs(node: Node, independent: bool) -> Node:
         return SetOf(tuple(items)) if isinstance(node, SetOf) else Listing(tuple(items), node.joint)
     excludes = isinstance(node, Relation) and "!=" in node.signs
     return Listing(tuple(readings(node, independent)), "and" if excludes else "or")
+
+
+def as_one_point(node: Node) -> Node:
+    """`x = 2 ± 1, y = 2 ∓ 1` as the tuple (2 ± 1, 2 ∓ 1), whose signs flip together."""
+    if not isinstance(node, Listing) or len(node.items) < 2 or not names_each(node.items):
+        return node
+    if sum(contains(item, PlusMinus) for item in node.items) < 2:
+        return node
+    named = in_order_of_names(node.items)
+    return Group("(", tuple(item.operands[-1] for item in named), ")")  # type: ignore[attr-defined]
 
 
 def readings(node: Node, independent: bool) -> list[Node]:

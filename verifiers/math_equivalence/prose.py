@@ -15,7 +15,8 @@ STATES: Final = re.compile(
 )
 REMARK: Final = re.compile(
     r",?\s*\(?\b(?:attained|achieved|reached|obtained|occurring|occurs|because|since|"
-    r"with equality|where equality|as follows)\b.*\Z",
+    r"with equality|where equality|as follows|"
+    r"\$?[A-Za-z]\$? (?:is )?(?:an? |any |some )?(?:arbitrary |real )?constants?)\b.*\Z",
     re.DOTALL,
 )
 DOUBTED: Final = re.compile(
@@ -25,6 +26,22 @@ DOUBTED: Final = re.compile(
     re.IGNORECASE,
 )
 """Beside a value: it is somebody else's, or supposed, denied, or one of several."""
+
+
+INTRODUCTION: Final = re.compile(
+    r"(?:(?:for )?(?:all|any|every|exactly)|if and only if|iff|"
+    r"the (?:points?|lines?|interval|set|numbers?|integers?|ordered pairs?|pairs?|circle|curve|"
+    r"equation|plane|vector))\s+(?=[\w(\\\[{])",
+    re.IGNORECASE,
+)
+"""Words before mathematics that add nothing to it."""
+
+
+def without_introduction(text: str) -> str | None:
+    """`(1, 2)` of "the point (1, 2)"."""
+    plain = " ".join(WRAPPED_TEXT.sub(r" \1 ", text).split())
+    found = INTRODUCTION.match(plain)
+    return plain[found.end() :] if found else None
 
 
 def value_in_prose(text: str) -> str | None:

@@ -10,7 +10,7 @@ from verifiers.math_equivalence.expression import Node, Number, Words
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
 from verifiers.math_equivalence.normal_form import SPACED_THOUSANDS as SPACED
 from verifiers.math_equivalence.normal_form import clean, normal_form
-from verifiers.math_equivalence.prose import value_in_prose
+from verifiers.math_equivalence.prose import value_in_prose, without_introduction
 from verifiers.math_equivalence.rationals import Literal, read_number
 
 IN_TEXT: Final = re.compile(r"[\s$]*\\(?:text(?:bf|it|rm|normal)?|mathrm|mbox|emph)\s*\{")
@@ -73,7 +73,11 @@ class Reading:
 
     def _read_loosely(self) -> Node | None:
         """The same with its braces closed, or the value that it states in prose."""
-        for text in (with_braces_closed(self.cleaned), value_in_prose(self.cleaned)):
+        for text in (
+            with_braces_closed(self.cleaned),
+            value_in_prose(self.cleaned),
+            without_introduction(self.cleaned),
+        ):
             if text is not None:
                 node = read_answer(text)
                 if not isinstance(node, Words):

@@ -19,6 +19,7 @@ from verifiers.math_equivalence.expression import (
     Symbol,
     contains,
     free_symbols,
+    renamed,
     walk,
 )  # fmt: skip
 from verifiers.math_equivalence.identity import FEW_DIGITS, compare_scalars, shown
@@ -41,6 +42,9 @@ CONSTANT_NAMES: Final = frozenset({"C"})
 RENAMED_CONSTANTS: Final = frozenset({"C", "c", "K", "k", "D"})
 NOT_INTEGRATED: Final = frozenset("ABDabcd")
 """Beside these, C is one more letter: A + C is no antiderivative."""
+
+BASE_POINT: Final = Number(Fraction(1, 3))
+"""Where two antiderivatives are made equal, to see whether they stay so."""
 
 MIN_EXTRA_PLACES: Final = 2
 """A decimal with one place more is another decimal; with two, it is less rounded."""
@@ -114,10 +118,15 @@ def rounds_to(value: Exact, places: int | None, target: Literal) -> bool:
 
 
 def is_coarser(answer: Literal, reference: Literal) -> bool:
-    """Whether a decimal reference was rounded once more, to three digits or more: no money."""
+    """Whether a decimal reference was rounded by one more place, to three digits at least.
+
+    Amounts of money are exact.
+    """
     if reference.places is None or answer.places is None or reference.currency or answer.currency:
         return False
-    if not reference.places < answer.places < 0 or answer.digits < MIN_ROUNDED_DIGITS:
+    if reference.places + 1 != answer.places or answer.places >= 0:
+        return False
+    if answer.digits < MIN_ROUNDED_DIGITS:
         return False
     return within_half_a_unit(reference.value, answer)
 
@@ -137,6 +146,7 @@ def compare_expressions(reference: Node, answer: Node, policy: MathParameters) -
     """Two scalar expressions, as they stand and then as the policies read them."""
     if based := compare_bases(reference, answer):
         return based
+    given = reference, answer
     if policy.constant_of_integration == "fold":
         reference, answer = without_constant(reference, answer)
     first: Verdict | None = None
@@ -147,7 +157,19 @@ def compare_expressions(reference: Node, answer: Node, policy: MathParameters) -
         first = first or verdict
     if first is None:
         return different("units", "unit")
+    if reference != given[0] and answer != given[1] and differ_by_constant(reference, answer):
+        return equal("identity")
     return bare_logarithms(reference, answer) or rounded(reference, answer, policy) or first
+
+
+def differ_by_constant(reference: Node, answer: Node) -> bool:
+    """Antiderivatives: -cos(2x)/2 + C is sin(x)^2 + C."""
+    (name,) = free_symbols(reference) or ("",)
+    sides = []
+    for side in (reference, answer):
+        start = renamed(side, name, BASE_POINT)
+        sides.append(Sum((side, Product((Number(-1), start)))))
+    return compare_scalars(sides[0], sides[1]).equal
 
 
 def without_constant(reference: Node, answer: Node) -> tuple[Node, Node]:

@@ -16,26 +16,38 @@ SUBJECT: Final = re.compile(
     r"(?:series|integral|sequence|limit|function|statement|claim|assertion|answer|triangle|graph|"
     r"equation|system|it|are|player|curve|shape|number|relation|value) "
     r"(?:(?:is|are|must be) )?"
+    r"|[kmnp] (?:is|are|must be) (?:an? |the )?"
 )
 """Of "the series converges" and "there are infinitely many"."""
+CONDITION: Final = re.compile(
+    r"^(?:(?:if and )?only if|iff|exactly when|precisely when|when|no (?=not)) ?"
+)
+EXISTENCE: Final = re.compile(r"(?:no,? )?such (?:an? )?[a-z]{2,16} (?:does|do) not exist")
+MAX_STEM: Final = 3
+DIGITS: Final = {
+    word: str(number)
+    for number, word in enumerate("one two three four five six seven eight nine ten".split(), 1)
+}
 WINS: Final = re.compile(
     r"(?:has|have) (?:a |the )?winning strategy"
     r"|(?:always |will |will always |can always |can )?wins?\b"
 )
 LEADING: Final = frozenset(
-    "the a an any all every each only always on at in by it is it's its this that there are".split()
+    "the a an any all every each only always on at in by it is it's its this that there are "
+    "strictly straight monotonically for when iff".split()
 )
 VERBS: Final = frozenset(
     "wins win won will has have can is are was gets receives should must does always could would "
     "takes took finishes finished says said lies".split()
 )
+PREPOSITIONS: Final = frozenset("to at with about by on in".split())
 LINKS: Final = frozenset(("is", "are", "be", "was"))
 ARTICLES: Final = frozenset(("a", "an", "the"))
 KINDS: Final = frozenset(
     "number numbers integer integers function functions triangle triangles player players person "
     "people series one ones solution solutions time times prime primes side sides angle angles "
     "matrix matrices graph curve circle point points day days value values figure shape "
-    "polygon quadrilateral".split()
+    "polygon quadrilateral condition".split()
 )
 UNCLEAR: Final = frozenset(
     "or not no never neither nor if unless when but and lose loses lost losing cannot can't except "
@@ -45,6 +57,10 @@ UNCLEAR: Final = frozenset(
 """Words after which a shorter answer may say something else."""
 MAX_SHORT_WORDS: Final = 4
 OPINIONS: Final = frozenset(("yes", "no"))
+RESERVED: Final = frozenset(
+    "or maybe perhaps but if unless when except only until one 1 idea more less".split()
+)
+"""Words of "yes, if n is even", which is no plain yes."""
 RANKS: Final = {"1st": "first", "2nd": "second", "3rd": "third"}
 SAME_WORDS: Final = {
     "integer": "integer", "natural": "natural", "whole": "natural", "number": "", "prime": "prime",
@@ -61,7 +77,8 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     left, right = text_form(reference, fold=fold), text_form(answer, fold=fold)
     if not left or not right:
         return False
-    if left == right or shortened(left) == shortened(right):
+    left, right = plainly(left) or left, plainly(right) or right
+    if singular_words(left) == singular_words(right):
         return True
     described = numbers_described(left), numbers_described(right)
     if None not in described:
@@ -70,9 +87,17 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     return gives_opinion(short, long) or says_only(long, short)
 
 
-def shortened(text: str) -> str:
-    """`converges` of "the series converges"."""
-    text = WINS.sub("wins", text)
+def singular_words(text: str) -> list[str]:
+    """`power of 2` of "powers of 2"."""
+    return [word.removesuffix("s") if len(word) > MAX_STEM else word for word in text.split()]
+
+
+def plainly(text: str) -> str:
+    """`converges` of "the series converges", `n is odd` of "if and only if n is odd"."""
+    text = WINS.sub("wins", CONDITION.sub("", text))
+    if EXISTENCE.fullmatch(text):
+        return "no"
+    text = " ".join(DIGITS.get(word, word) for word in text.split())
     found = SUBJECT.match(text)
     rest = text[found.end() :] if found else text
     return SYNONYMS.get(rest, rest)
@@ -86,31 +111,47 @@ def numbers_described(text: str) -> frozenset[str] | None:
     said = {SAME_WORDS[word] for word in words} - {""}
     if "natural" in said:
         said = said - {"natural"} | {"positive", "integer"}
+    if said & {"odd", "even", "prime", "composite"}:
+        said -= {"integer"}
     return frozenset(said) or None
 
 
 def gives_opinion(short: list[str], long: list[str]) -> bool:
     """`Yes` for "Yes, it is possible."; "Yes or no" is neither."""
-    if len(short) > 1 or short[0] not in OPINIONS or short[0] != long[0]:
+    if len(short) != 1 or short[0] not in OPINIONS or short[0] != long[0]:
         return False
     (other,) = OPINIONS - {short[0]}
-    return other not in long[1:] and not {"or", "maybe", "but"} & set(long)
+    return other not in long[1:] and not RESERVED & set(long)
 
 
 def says_only(long: list[str], short: list[str]) -> bool:
     """Whether `short` is the subject, the complement or the adjective of a plain sentence."""
     long, short = without_leading(long), without_leading(short)
-    if not short or len(short) > MAX_SHORT_WORDS or UNCLEAR & set(long):
+    if not short or len(long) <= len(short):
+        return long == short != []
+    if long[:-1] == short and long[-1] in KINDS:
+        return True
+    if len(short) > MAX_SHORT_WORDS or UNCLEAR & set(long):
         return False
-    if len(long) <= len(short) or any(word.isdecimal() for word in short):
-        return long == short
-    if long[: len(short)] == short:
-        rest = long[len(short) :]
-        return rest[0] in VERBS or rest[0] in KINDS
-    before = long[: -len(short)]
-    if before[-1] in ARTICLES:
-        before = before[:-1]
-    return long[-len(short) :] == short and bool(before) and before[-1] in LINKS
+    if any(word.isdecimal() for word in short):
+        return False
+    return is_subject(long, short) or is_complement(long, short)
+
+
+def is_subject(long: list[str], short: list[str]) -> bool:
+    """`petya` of "petya will win", `odd` of "odd number of participants"."""
+    following = long[len(short)]
+    return long[: len(short)] == short and (following in VERBS or following in KINDS)
+
+
+def is_complement(long: list[str], short: list[str]) -> bool:
+    """`tangent` of "the line is tangent to the circle"."""
+    for start in range(1, len(long) - len(short) + 1):
+        end = start + len(short)
+        before = long[start - 2] if start > 1 and long[start - 1] in ARTICLES else long[start - 1]
+        if long[start:end] == short and before in LINKS:
+            return end == len(long) or long[end] in PREPOSITIONS
+    return False
 
 
 def without_leading(words: list[str]) -> list[str]:

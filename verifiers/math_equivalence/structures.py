@@ -62,6 +62,10 @@ def compare(reference: Node, answer: Node, policy: MathParameters) -> Verdict:
         TooLargeError: beyond a limit.
         NeedsAlgebraError: an integral, limit or derivative decides.
     """
+    if isinstance(reference, Words) and isinstance(answer, Words):
+        verdict = compare_words(reference, answer, policy)
+        if verdict.equal:
+            return verdict
     if several_signs(reference) or several_signs(answer):
         verdict = compare_prepared(
             prepared(reference, independent=True), prepared(answer, independent=True), policy
@@ -80,6 +84,8 @@ def compare_prepared(reference: Node, answer: Node, policy: MathParameters) -> V
     if reference == answer:
         return equal("structure")
     reference, answer = alike(reference, answer), alike(answer, reference)
+    if reference == answer:
+        return equal("structure")
     if isinstance(reference, Words) or isinstance(answer, Words):
         return compare_words(reference, answer, policy)
     if isinstance(reference, Letters) and isinstance(answer, Letters):
@@ -317,10 +323,9 @@ def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathPara
     """A list where the reference is one thing: right only if it says one thing."""
     if isinstance(answer, SetOf) and len(answer.items) == 1 and not is_set(answer.items[0]):
         return compare(reference, answer.items[0], policy)
-    if is_tuple(reference) and isinstance(answer, Listing):
-        assert isinstance(reference, Group)
-        if len(answer.items) == len(reference.items):
-            items = labels.in_order_of_names(answer.items)
+    if isinstance(reference, Group) and is_tuple(reference, len(answer.items)):
+        items = labels.in_order_of_names(answer.items)
+        if isinstance(answer, Listing):
             return in_order(reference.items, items, policy, compare)
     if isinstance(reference, NamedSet | SetOperation | SetBuilder):
         return different("structure", "type", reference="set", answer=kind(answer))
@@ -346,8 +351,13 @@ def is_set(node: Node) -> bool:
     return isinstance(node, SetOf | SetOperation | SetBuilder | NamedSet)
 
 
-def is_tuple(node: Node) -> bool:
-    return isinstance(node, Group) and node.opening in "(<" and node.closing in ")>"
+def is_tuple(node: Group, length: int) -> bool:
+    """(1, 2) and [1, 2, 3], of this length; [1, 2] may be an interval."""
+    if len(node.items) != length:
+        return False
+    if (node.opening, node.closing) == ("[", "]"):
+        return length > 2
+    return node.opening in "(<" and node.closing in ")>"
 
 
 def compare_groups(reference: Group, answer: Group, policy: MathParameters) -> Verdict:

@@ -143,7 +143,7 @@ def operator(node: BigOperator) -> Any:
 
 CONSTANTS: Final = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "infinity": sympy.oo}
 INVERTIBLE: Final = "sin cos tan cot sec csc sinh cosh tanh".split()
-OTHERS: Final = "log factorial binomial floor erf".split()
+OTHERS: Final = "log factorial binomial floor erf zeta".split()
 CALLS: Final[dict[str, Callable[..., Any]]] = {
     **{name: getattr(sympy, name) for name in (*INVERTIBLE, *OTHERS)},
     **{f"arc{name}": getattr(sympy, f"a{name}") for name in INVERTIBLE},

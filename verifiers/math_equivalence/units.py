@@ -33,7 +33,7 @@ class Unit:
     nouns: tuple[str, ...] = ()
 
 
-SINGLE_LETTERS: Final = frozenset("mgsAKLNJWCVFTHhlBd")
+SINGLE_LETTERS: Final = frozenset("mgsAKLNJWCVFTHhlBdM")
 """Letters that are units where they follow a number after white space."""
 
 NOT_COUNTED: Final = frozenset(

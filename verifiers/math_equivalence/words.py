@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 MARKUP: Final = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathbb|mbox|operatorname|emph|underline)\b|[\\{}$*_`\"]"
 )
 PUNCTUATION: Final = re.compile(r"[\s.,;:!?'()\[\]-]+")
 TIGHT: Final = re.compile(r"\s*([\^_=<>+/])\s*")
@@ -17,6 +17,7 @@ CHOICE: Final = re.compile(
     r"(?P<mark>\s*[.:)])?(?:\s*(?P<rest>\S.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+FURTHER_CHOICE: Final = re.compile(r"(?:and|or|,)\s*\([A-J]\)")
 CHOICES: Final = re.compile(
     r"\(?[A-J]\)?(?:(?:\s*[,;&/]\s*|\s*(?:and|or)\s*|\s*)\(?[A-J]\)?)+|[①-⑩](?:[\s,;]*[①-⑩])+"
 )
@@ -46,14 +47,14 @@ SYNONYMS: Final = {
     "infinite number": "infinitely many", "convergent": "converges", "is convergent": "converges",
     "divergent": "diverges", "is divergent": "diverges", "true": "yes", "correct": "yes",
     "false": "no", "incorrect": "no", "正确": "yes", "对": "yes", "错误": "no", "错": "no",
-    "是": "yes", "否": "no",
+    "not possible": "no", "impossible": "no", "possible": "yes", "是": "yes", "否": "no",
 }  # fmt: skip
 
 
 def text_form(text: str, *, fold: bool) -> str:
     """Text without markup, punctuation, articles and, where `fold`, case."""
     text = TIGHT.sub(r"\1", MARKUP.sub(" ", text))
-    text = PUNCTUATION.sub(" ", text).strip()
+    text = PUNCTUATION.sub(" ", text).strip().removesuffix("条件")
     lowered = text.lower()
     article = ARTICLE.match(lowered)
     if article:
@@ -70,7 +71,9 @@ def choice(text: str) -> tuple[str, str | None] | None:
     letter = match["bracketed"] or match["bare"]
     if match["rest"] is None:
         return letter.upper(), None
-    if (match["bare"] and not match["mark"]) or choices(text) or CHOICE.fullmatch(match["rest"]):
+    if (match["bare"] and not match["mark"]) or choices(text) or choice(match["rest"]):
+        return None
+    if FURTHER_CHOICE.search(match["rest"]):
         return None
     return letter.upper(), match["rest"]
 

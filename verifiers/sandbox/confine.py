@@ -15,6 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from verifiers.sandbox import kernel, landlock
+from verifiers.sandbox.cgroup import Group
 from verifiers.sandbox.seccomp import Filter
 
 MAX_OPEN_FILES = 256
@@ -54,6 +55,7 @@ class Layers(NamedTuple):
     """Only root can read the interpreter's library: the slot's user is the real one, by which
     the kernel counts processes, and files are opened as root without capabilities."""
     max_threads: int
+    group: Group | None
     names: tuple[str, ...]
 
 

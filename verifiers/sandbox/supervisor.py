@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from verifiers.sandbox import channel, confine, runner
+from verifiers.sandbox.cgroup import Group
 from verifiers.sandbox.confine import Layers, Limits, Streams
 
 SETUP_FAILED = 120
@@ -45,18 +46,24 @@ class Usage(NamedTuple):
     timed_out: bool
     ready: bool
     """Every layer was in force before the program began."""
+    was_killed_for_memory: bool = False
+    """By the kernel, as one of its group."""
 
 
 class Child:
     """A forked process and what is needed to watch it.
 
-    `may_fork`: its process group is weighed as a whole.
+    `weigh_by` says what memory it has now, for those whose address space has no limit.
     """
 
-    def __init__(self, pid: int, ready: int, *, may_fork: bool = False) -> None:
+    def __init__(
+        self, pid: int, ready: int, weigh_by: Callable[[int], int] | None, group: Group | None
+    ) -> None:
         self.pid = pid
-        self.may_fork = may_fork
-        self.group_peak_bytes = 0
+        self._group = group
+        self._kills_before = group.kills() if group else 0
+        self.peak_bytes = 0
+        self._weigh_by = weigh_by
         self.pidfd = os.pidfd_open(pid)
         self.started = time.monotonic()
         self._ready = ready
@@ -80,12 +87,12 @@ class Child:
             return 0.0
 
     def weigh(self) -> None:
-        """Looks at how much memory its group has now."""
-        if self.may_fork:
-            self.group_peak_bytes = max(self.group_peak_bytes, group_bytes(self.pid))
+        """Looks at how much memory it has now."""
+        if self._weigh_by is not None:
+            self.peak_bytes = max(self.peak_bytes, self._weigh_by(self.pid))
 
     def is_over(self, limits: Limits) -> bool:
-        if self.group_peak_bytes > limits.memory_bytes:
+        if self.peak_bytes > limits.memory_bytes:
             return True
         wall_s = self.wall_s()
         if self.cpu_s() > limits.cpu_s or wall_s > limits.wall_s * STARVATION_FACTOR:
@@ -106,29 +113,29 @@ class Child:
         os.close(self._ready)
         os.close(self.pidfd)
         cpu_s = usage.ru_utime + usage.ru_stime
-        peak_bytes = max(usage.ru_maxrss * 1024, self.group_peak_bytes)
-        return Usage(status, cpu_s, wall_s, peak_bytes, timed_out, ready)
+        peak_bytes = max(usage.ru_maxrss * 1024, self.peak_bytes)
+        killed = self._group is not None and self._group.kills() > self._kills_before
+        return Usage(status, cpu_s, wall_s, peak_bytes, timed_out, ready, killed)
 
 
 def group_bytes(group: int) -> int:
-    """The memory of a process group's own: what its members share with files is not counted."""
+    """What all processes of a group have."""
     total = 0
     for name in os.listdir("/proc"):
-        try:
+        with contextlib.suppress(OSError):  # it has just ended
             if name.isdigit() and os.getpgid(int(name)) == group:
                 total += own_bytes(int(name))
-        except OSError:  # it has just ended
-            continue
     return total
 
 
 def own_bytes(pid: int) -> int:
-    """What a process has, whichever of its threads is left."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/status", "rb") as file:
-            lines = [line for line in file.read().splitlines() if line.startswith(OWN_MEMORY)]
-        if lines:
-            return sum(int(line.split()[1]) * 1024 for line in lines)
+    """The memory of a process's own, whichever of its threads is left; files do not count."""
+    with contextlib.suppress(OSError):  # it has just ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/status", "rb") as file:
+                lines = [line for line in file.read().splitlines() if line.startswith(OWN_MEMORY)]
+            if lines:
+                return sum(int(line.split()[1]) * 1024 for line in lines)
     return 0
 
 
@@ -148,10 +155,13 @@ def spawn(
     """
     ready, ready_here = os.pipe()
     supervisor = os.getpid()
+    if layers.group is not None:
+        layers.group.make_room(limits.address_space_bytes, confine.MAX_THREADS)
     pid = os.fork()
     if pid:
         os.close(ready_here)
-        return Child(pid, ready, may_fork=may_fork)
+        weigh_by = group_bytes if may_fork else own_bytes if executes else None
+        return Child(pid, ready, weigh_by, layers.group)
     status = SETUP_FAILED
     try:
         kept = [*streams.others, ready_here]
@@ -218,7 +228,8 @@ def verdict(usage: Usage, limits: Limits, output_bytes: int) -> str:
     if not usage.ready:
         return "sandbox_error"
     code = os.waitstatus_to_exitcode(usage.status)
-    if usage.peak_bytes > limits.memory_bytes or code == runner.EXIT_MEMORY:
+    too_much = usage.peak_bytes > limits.memory_bytes or usage.was_killed_for_memory
+    if too_much or code == runner.EXIT_MEMORY:
         return "memory_limit"
     if usage.timed_out or usage.cpu_s > limits.cpu_s or code == -signal.SIGXCPU:
         return "time_limit"

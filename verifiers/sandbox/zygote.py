@@ -15,7 +15,16 @@ import sys
 import sysconfig
 from collections.abc import Iterable
 
-from verifiers.sandbox import channel, confine, kernel, landlock, runner, seccomp, submission
+from verifiers.sandbox import (
+    cgroup,
+    channel,
+    confine,
+    kernel,
+    landlock,
+    runner,
+    seccomp,
+    submission,
+)
 from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
 
@@ -25,7 +34,8 @@ FIRST_UID = 64_000
 
 def main(service: int, slot: int, site_packages: str | None) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no neighbour may look into us
-    layers, missing = find_layers(slot, site_packages)
+    group = cgroup.join(slot)
+    layers, missing = find_layers(slot, site_packages, group)
     artefacts = Artefacts()
     channel.send(service, {"layers": layers.names, "missing": missing})
     runner.prepare()
@@ -41,6 +51,8 @@ def main(service: int, slot: int, site_packages: str | None) -> None:
                 break
     finally:
         artefacts.remove()
+        if group is not None:
+            group.leave()
 
 
 def wait_for_service(service: int) -> bool:
@@ -61,7 +73,7 @@ def supervise(
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         submission.Submission(service, layers, site_packages, artefacts).serve()
         status = 0
-    except channel.Closed:
+    except (channel.Closed, ConnectionResetError):
         pass
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -69,7 +81,9 @@ def supervise(
         os._exit(status)
 
 
-def find_layers(slot: int, site_packages: str | None) -> tuple[Layers, dict[str, str]]:
+def find_layers(
+    slot: int, site_packages: str | None, group: cgroup.Group | None
+) -> tuple[Layers, dict[str, str]]:
     """What can be put in force here, and why not what cannot."""
     missing: dict[str, str] = {}
     names = ["no_new_privs", "rlimits"]
@@ -86,10 +100,18 @@ def find_layers(slot: int, site_packages: str | None) -> tuple[Layers, dict[str,
         missing["seccomp"] = f"no table of system calls for {kernel.MACHINE}"
     uid, reads_as_root = identity(slot)
     names += ["uid"] if uid is not None else []
+    names += ["cgroup"] if group is not None else []
     names += namespaces()
-    max_threads = confine.MAX_THREADS if uid else confine.MAX_THREADS_OF_A_SHARED_UID
-    found = Layers(ruleset, system_calls, uid, reads_as_root, max_threads, tuple(names))
+    max_threads = confine.MAX_THREADS if uid else max_threads_of_a_shared_uid()
+    found = Layers(ruleset, system_calls, uid, reads_as_root, max_threads, group, tuple(names))
     return found, missing
+
+
+def max_threads_of_a_shared_uid() -> int:
+    """No more than half of what a container may have, so that we can always fork."""
+    most = cgroup.most_processes()
+    least, highest = confine.MAX_THREADS, confine.MAX_THREADS_OF_A_SHARED_UID
+    return highest if most is None else min(highest, max(least, most // 2))
 
 
 def identity(slot: int) -> tuple[int | None, bool]:

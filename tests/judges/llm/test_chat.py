@@ -26,10 +26,11 @@ from judges.llm.failures import (
     ServerError,
     Unusable,
 )
+from judges.llm.hosting import Judges
 from tests.judges.llm import scripted_endpoint as script
-from tests.judges.llm.judging import chat_judge
+from tests.judges.llm.judging import chat_judge, settings
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
-from verifiers.errors import JudgeFailed
+from verifiers.errors import JudgeFailed, SpecError
 
 
 def ask(*acts: Act, question: str = "q", **members: Any) -> tuple[Reply | JudgeFailed, int]:
@@ -118,7 +119,7 @@ def test_what_no_reply_was_begun_for_is_asked_again(act: Act, kind: type[CallFai
     reply, requests = ask(act, act, timeout_s=0.5)
     assert isinstance(reply, Reply)
     assert (reply.text, requests) == (spelled("q"), 3)
-    failure, requests = ask(*[act] * 3, max_attempts=3, timeout_s=0.3)
+    failure, requests = ask(*[act] * 3, max_attempts=3, timeout_s=0.5)
     assert type(failure) is kind
     assert failure.retryable is True
     assert requests == 3
@@ -300,6 +301,37 @@ def test_calls_that_hung_while_others_were_answered_say_nothing_about_now() -> N
 # --- keys ---------------------------------------------------------------------------------
 
 SECRET = "sk-very-secret-0123456789"
+
+
+@pytest.mark.parametrize("bypassed", ["", "judges.invalid"])
+def test_calls_go_through_the_proxy_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, bypassed: str
+) -> None:
+    async def go() -> tuple[Reply | JudgeFailed, list[Request]]:
+        async with ScriptedEndpoint() as proxy:
+            monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("no_proxy", bypassed)
+            async with chat_judge("http://judges.invalid/v1", max_attempts=1) as judge:
+                try:
+                    return await judge.ask(asking("q")), proxy.received
+                except JudgeFailed as failure:
+                    return failure, proxy.received
+
+    reply, received = asyncio.run(go())
+    if bypassed:
+        assert isinstance(reply, NotConnected)
+        assert received == []
+    else:
+        assert isinstance(reply, Reply)
+        assert [request.path for request in received] == [
+            "http://judges.invalid/v1/chat/completions"
+        ]
+
+
+def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "gopher://127.0.0.1:70")
+    with pytest.raises(SpecError, match="gopher"):
+        Judges({"grader": settings(kind="chat", base_url="http://judges.invalid/v1", model="m")})
 
 
 def test_the_key_goes_to_the_endpoint_and_nowhere_else(

@@ -13,9 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from judges.llm.base import Reply
+import pytest
+
+from judges.llm.base import Reply, Usage
 from judges.llm.caller import calling
-from judges.llm.failures import CapReached, CircuitOpen
+from judges.llm.failures import CapReached, CircuitOpen, NoAnswer
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
@@ -114,6 +116,14 @@ def billed_cost(endpoint: ScriptedEndpoint) -> float:
     return each * endpoint.billed.total()
 
 
+def used_by(reply: Reply | JudgeFailed) -> Usage:
+    """What an ask is told that it took, whatever came of it."""
+    if isinstance(reply, Reply):
+        return reply.usage
+    assert isinstance(reply, NoAnswer)
+    return reply.used
+
+
 def check_nothing_is_wrong(found: Found, endpoint: ScriptedEndpoint) -> int:
     """Right reply or a failure for each, and nothing paid twice. The number of replies."""
     assert len(found) == ASKS
@@ -136,6 +146,8 @@ def test_every_ask_is_answered_rightly_or_fails_and_nothing_is_paid_twice(tmp_pa
             assert gave_up == [], "one broken reply in three is no outage"
             assert calls == len(endpoint.received)
             assert billed_cost(endpoint) <= cost <= 1.0
+            told = sum((used_by(reply) for _, reply in found), Usage())
+            assert (told.calls, told.cost) == (calls, pytest.approx(cost, abs=1e-6))
 
             # The endpoint recovers, and the service restarts.
             schedule.recovered = True

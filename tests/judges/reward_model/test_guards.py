@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from judges.reward_model.guard_fitting import (
     fit_guards,
     raised,
 )
-from judges.reward_model.guards import Guards, GuardsRefused
+from judges.reward_model.guards import GuardName, Guards, GuardsRefused
 from judges.reward_model.text_measures import (
     Rarity,
     echo,
@@ -81,8 +81,7 @@ def fitted() -> Guards:
 def test_degenerate_texts_are_found(fitted: Guards, attack: Attack) -> None:
     pairs = attacked(natural_texts(200, seed=7), [attack], seed=7)
     share = sum(map(bool, raised(fitted, by_words, pairs))) / len(pairs)
-    # An answer of the same words in another order has every measure of the answer but one.
-    assert share >= (0.5 if "shuffled" in attack.name else 0.9), share
+    assert share >= 0.9, share
 
 
 def test_fresh_natural_texts_pass(fitted: Guards) -> None:
@@ -128,9 +127,10 @@ def test_too_few_texts_are_refused() -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        {"version": 2},
+        {"version": 1},
         {"rarity": "AAAA"},
         {"rarity": "é"},
+        {"order": "AAAA the of"},
         {"thresholds": {"nose": 1.0}},
         {"more": 1},
     ],
@@ -170,6 +170,9 @@ def test_an_echo_repeats_most_of_what_was_asked() -> None:
     assert echo(asked, f"Good question! {asked}") > 0.5
     assert echo(asked, "Boil an egg in salted water for eight minutes.") < 0.2
     assert echo(asked, "without it cracking?") < 0.5
+    assert echo(asked, f"{asked} {'Salt the water and wait for eight minutes. ' * 4}") < 0.3
+    assert echo("Why?", "Why?") == 1
+    assert echo("Why?", "Because the shell is thin, and the water is too hot for it.") == 0
     assert echo("", "") == echo(asked, "") == echo("", asked) == 0
 
 
@@ -206,7 +209,7 @@ def test_any_text_has_finite_measures(text: str, prompt: str) -> None:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, fitted: Guards) -> Path:
     card = fitted.model_dump(mode="json")
-    card["relevance"] = {"product": [0.0] * 16, "difference": [0.0] * 16, "bias": 1.0}
+    card["relevance"] = {"product": [0.0] * 16, "completion": [0.0] * 16, "bias": 1.0}
     card["thresholds"] |= {"relevance": 0.0, "short": -1.0}
     return model_folder(tmp_path_factory.mktemp("guarded"), guards=card, max_length=64)
 
@@ -231,7 +234,7 @@ def test_a_flagged_text_is_capped(guarded: Path) -> None:
 
 
 def test_guards_reject_flag_or_keep_quiet_as_told(guarded: Path) -> None:
-    every = ["repetition", "distance", "relevance", "symbols", "skeleton", "echo", "short"]
+    every = get_args(GuardName)
     free, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "off"))
     told, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "flag"))
     rejected, _ = guarded_scores(guarded, guards=dict.fromkeys(every, "reject"))

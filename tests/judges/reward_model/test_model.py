@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from judges.reward_model import loading_checks
 from judges.reward_model.loading_checks import HEADS
-from judges.reward_model.model import CARD, Card, ModelRefused, Reference, load
+from judges.reward_model.model import CARD, DEEPER, Card, ModelRefused, Reference, load, save
+from judges.reward_model.shortcuts import layers_of
 from tests.judges.reward_model import tiny
 
 IDS = torch.tensor([[1, 4, 5, 6, 2], [1, 9, 2, 0, 0]])
@@ -72,6 +75,26 @@ def test_saving_leaves_the_ensemble_in_place(tmp_path: Path) -> None:
     network = tiny.with_heads(tiny.encoder(), 4)
     tiny.saved_model(tmp_path, network, heads=4)
     assert network.config.num_labels == 4
+
+
+def test_deeper_layers_embed_in_place_of_the_last_and_change_no_reward(tmp_path: Path) -> None:
+    plain = load(tiny.saved_model(tmp_path / "plain"))
+    deeper = nn.ModuleList(layers_of(tiny.encoder(seed=1)))
+    save(replace(plain, deeper=deeper), tmp_path / "deep")
+    model = load(tmp_path / "deep")
+    assert torch.equal(model.rewards(IDS, MASK), plain.rewards(IDS, MASK))
+    whole = tiny.encoder().base_model
+    whole.encoder.layer = nn.ModuleList([whole.encoder.layer[0], *deeper])
+    with torch.no_grad():
+        expected = whole(IDS, MASK).last_hidden_state
+        assert torch.equal(model.encoder(IDS, MASK).last_hidden_state, expected)
+
+
+def test_deeper_layers_go_when_a_model_without_takes_the_place(folder: Path) -> None:
+    model = load(folder)
+    save(replace(model, deeper=nn.ModuleList(layers_of(tiny.encoder()))), folder)
+    save(model, folder)
+    assert load(folder).deeper is None
 
 
 def test_the_reference_set_is_described_by_its_quantiles() -> None:
@@ -168,6 +191,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "delete it to serve the mean head alone",
     ),
     "damaged heads": (lambda f: (f / HEADS).write_bytes(b"?"), "does not belong to this model"),
+    "damaged deeper layers": (lambda f: (f / DEEPER).write_bytes(b"?"), "copy it again"),
+    "deeper layers of another size": (
+        lambda f: save_file({"0.output.dense.weight": torch.ones(2, 2)}, f / DEEPER),
+        "does not belong to this model",
+    ),
     "damaged card": (lambda f: (f / CARD).write_text("{"), "assay.json is not valid"),
     "card of a later format": (
         lambda f: (f / CARD).write_text('{"format": 2, "max_length": 32}'),

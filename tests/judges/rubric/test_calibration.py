@@ -219,7 +219,7 @@ def test_a_judge_that_does_not_beat_chance_is_refused() -> None:
         "contrary": votes(LABELS, 0.2, 2),
     }
     assert set(fitted_panel(values, LABELS).weights) == {"good"}
-    with pytest.raises(NoJudgeIsGoodEnough, match="chance"):
+    with pytest.raises(NoJudgeIsGoodEnough, match=r"chance: .* [0-9.]+%"):
         fitted_panel({"coin": values["coin"]}, LABELS)
     with pytest.raises(NoJudgeIsGoodEnough, match="19 labels"):
         fitted_panel({"good": values["good"][:19]}, LABELS[:19])

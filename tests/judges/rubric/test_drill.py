@@ -84,5 +84,7 @@ def test_every_reward_is_right_or_an_error() -> None:
             failed += 1
         else:
             assert score.reward == max(0.0, paris - 0.5 * lyon)
+    told = sum(score.details["calls"] for score in scores)
+    assert told == len(endpoint.received), "failed scores tell what they took, too"
     assert 0 < failed < SAMPLES / 4, "one repair and some retries mend most faults"
     assert len(endpoint.received) > SAMPLES

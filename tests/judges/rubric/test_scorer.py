@@ -266,6 +266,14 @@ def test_a_rubric_of_programs_needs_no_judge_and_is_deterministic() -> None:
     assert not built(Honest(contains), criteria=[PARIS]).deterministic
 
 
+def test_a_criterion_that_another_judge_decides_is_judged() -> None:
+    inner = {"type": "rubric", "rubric": {"criteria": [PARIS]}}
+    criteria = [{"id": "inner", "kind": "verifier", "scorer": inner}]
+    score = scored(built(Honest(contains), criteria=criteria), "Paris")
+    assert (score.reward, score.outcome) == (1.0, "judged")
+    assert "decided_by" not in score.details
+
+
 def test_demand_counts_the_programs() -> None:
     scorer = built(Honest(contains), criteria=[PARIS, JSON_FORM, {**JSON_FORM, "id": "again"}])
     assert scorer.demand() == Counter({"llm": 1, "cpu": 2})
@@ -462,6 +470,29 @@ def test_a_spec_that_cannot_be_used_is_refused(spec: dict[str, Any], says: str) 
     with pytest.raises(SpecError) as refusal:
         known.build({"type": "rubric", "rubric": {"criteria": [PARIS]}, **spec})
     assert says in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"rubric": {"criteria": [{"id": "a", "text": "x", "weight": 0}]}}, "criteria.0.weight: "),
+        ({"judge": {"grader": 0.0}}, "judge.grader: "),
+        ({"judge": [""]}, "judge.0: "),
+        ({"rubric": ""}, "rubric: String should have at least 1"),
+        ({"calibration": {"kind": "vote"}}, "calibration.temperature: "),
+    ],
+)
+def test_of_a_union_only_the_branch_that_fits_is_told(parameters: Any, says: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        registry(Honest(contains)).build({"type": "rubric", **parameters})
+    assert says in str(refused.value)
+    assert len(refused.value.faults) == 1
+
+
+def test_where_no_branch_of_a_union_fits_all_are_told() -> None:
+    with pytest.raises(SpecError) as refused:
+        registry(Honest(contains)).build({"type": "rubric", "judge": 7})
+    assert len(refused.value.faults) == 3
 
 
 def test_a_service_without_judges_says_so() -> None:

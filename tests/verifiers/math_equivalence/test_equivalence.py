@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import pytest
 from hypothesis import assume, given, settings
@@ -100,6 +101,61 @@ def test_an_interval_equals_its_inequality(low: int, high: int, opening: str, cl
 def test_rational_numbers_are_equal_exactly_when_they_are(left: object, right: object) -> None:
     assert verdict(str(left), str(right)).equal == (left == right)
     assert verdict(str(left), str(left)).equal
+
+
+@given(st.integers(2, 30), st.integers(-60, 60), st.integers(-60, 60))
+def test_a_residue_class_is_its_progression(modulus: int, remainder: int, other: int) -> None:
+    congruence = f"n \\equiv {remainder} \\pmod{{{modulus}}}"
+    same = (remainder - other) % modulus == 0
+    assert verdict(congruence, f"n = {modulus}k + ({other})").equal == same
+    assert verdict(f"{modulus}m + ({other})", congruence).equal == same
+    assert not verdict(congruence, f"n \\equiv {remainder} \\pmod{{{modulus + 1}}}").equal
+
+
+@given(st.integers(-9, 9), st.integers(-9, 9))
+def test_an_absolute_value_equals_its_cases(point: int, other: int) -> None:
+    rows = f"x-({point}) & x \\ge {point} \\\\ ({point})-x & x < {point}"
+    cases = f"\\begin{{cases}} {rows} \\end{{cases}}"
+    assert verdict(cases, f"|x-({other})|").equal == (point == other)
+    assert verdict(f"|x-({other})|", cases).equal == (point == other)
+
+
+@given(st.integers(1, 40), st.integers(41, 80))
+def test_two_signs_have_four_readings(left: int, right: int) -> None:
+    values = [a * left + b * right for a in (1, -1) for b in (1, -1)]
+    assert verdict(f"\\pm {left} \\pm {right}", ", ".join(map(str, values))).equal
+    assert not verdict(f"\\pm {left} \\pm {right}", f"{left + right}, {-left - right}").equal
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=4))
+def test_a_tuple_and_its_permutations_are_the_list_of_them(members: list[int]) -> None:
+    point = f"({', '.join(map(str, members))})"
+    every = [f"({', '.join(map(str, order))})" for order in sorted(set(permutations(members)))]
+    assert verdict(f"{point} and its permutations", ", ".join(every)).equal
+    assert verdict(f"{point} and its permutations", ", ".join(every[1:])).equal is False
+
+
+WORDS = st.sampled_from(
+    "Alice Bob wins loses the is not odd even a function converges or and if n always never yes no "
+    "first second player 2 7 x+1 all real numbers except integers such that permutations of "
+    "impossible between infinitely many positive non-negative rational complex natural when "
+    "multiples divisible by 0 1 999 cyclic inclusive at least greater than million twenty "
+    "power $x$ , . \\text{ } (1,2)".split()
+)
+SENTENCES = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
+NAMES = st.sampled_from(["Alice", "odd", "first player", "isosceles triangle", "converges"])
+
+
+@settings(max_examples=300)
+@given(SENTENCES, SENTENCES)
+def test_arbitrary_sentences_never_raise(left: str, right: str) -> None:
+    assert isinstance(verdict(left, right), Verdict)
+
+
+@given(NAMES, st.sampled_from(["not {}", "{} or Bob", "never {}", "{} loses", "{} if n is even"]))
+def test_a_denial_an_alternative_and_a_condition_are_other_answers(name: str, form: str) -> None:
+    assert not verdict(name, form.format(name)).equal
+    assert not verdict(form.format(name), name).equal
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

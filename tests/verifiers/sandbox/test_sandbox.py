@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from benchmarks.processes import children
-from verifiers.sandbox import pool
+from verifiers.sandbox import cgroup, pool
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox, SandboxError
 from verifiers.sandbox.probe import probe
 
@@ -103,6 +103,21 @@ def test_the_probe_finds_every_layer_in_force() -> None:
     findings = with_sandbox(probe)
     assert findings.faults == ()
     assert {"no_new_privs", "rlimits", "landlock", "seccomp"} <= set(findings.layers)
+
+
+def test_a_slots_group_goes_with_its_zygote() -> None:
+    async def use(sandbox: Sandbox) -> list[str]:
+        await probe(sandbox)
+        if "cgroup" not in sandbox.layers:
+            pytest.skip("no cgroup of version 2 is left to us")
+        return groups()
+
+    assert with_sandbox(use) != []
+    assert groups() == []
+
+
+def groups() -> list[str]:
+    return [str(path) for path in Path(cgroup.MOUNT).rglob(f"assay-{os.getpid()}-*")]
 
 
 PROBE = """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
+
+from verifiers.sandbox.artefacts import PARENT
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where compilers and interpreters are looked for, whatever the service's own PATH."""
@@ -34,6 +37,10 @@ class Language:
 
     def missing(self) -> str | None:
         """Why the language cannot be used on this machine; None where it can."""
+        if self.run and not os.access(PARENT, os.W_OK):
+            return f"nothing can be written to {PARENT}"
+        if self.compile and os.statvfs(PARENT).f_flag & os.ST_NOEXEC:
+            return f"nothing in {PARENT} can be executed"
         for command in (self.compile, self.run):
             if (
                 command
