@@ -13,9 +13,12 @@ runs_programs = pytest.mark.skipif(sys.platform != "linux", reason="programs run
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """litellm, which eval-protocol imports, fetches prices unless told otherwise."""
+def nothing_strays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """litellm, which eval-protocol imports, fetches prices unless told otherwise; and NeMo Gym
+    puts the working directory on the path, where the service's `verifiers` would hide PyPI's.
+    """
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 # --- OpenRLHF ---------------------------------------------------------------------------
