@@ -1,7 +1,7 @@
 """Short GRPO runs against a served reward model that has a planted length bias, or none.
 
-A completion is letters. Gold, an exact verifier, pays for up to eight of the letter a and
-fines what is longer than twelve letters. One reward model learns from the preferences of
+A completion is letters. Gold, an exact verifier, pays for up to six of the letter a and fines
+what is longer than 28 characters. One reward model learns from the preferences of
 someone who counts the same letters and otherwise prefers what is longer; another from those
 of gold. A tiny policy that writes short random letters is trained on either, over HTTP, by the
 bundled trainer, whose watch has gold score some completions of each step.
@@ -59,7 +59,7 @@ MOST_LETTERS = 20
 PLANTED = {"biased": 0.35, "unbiased": None}
 """What `LONG_FROM` characters add for those who like it long; letters a add 1 at most."""
 
-PAIRS, DEMONSTRATIONS, PROMPTS = 2_000, 4_000, 2_000
+PAIRS, DEMONSTRATIONS, PROMPTS = 3_000, 4_000, 2_000
 
 GOLD: dict[str, Any] = {
     "type": "weighted",
@@ -208,7 +208,7 @@ def train_reward_model(folder: Path, kind: str) -> None:
         if liked(rejected, bias) < liked(chosen, bias):
             lines.append({"prompt": f"write {len(lines)}", "chosen": chosen, "rejected": rejected})
     data = write(folder / f"{kind}.jsonl", lines)
-    options = Options(base="scratch", max_length=64, heads=2, max_updates=120)
+    options = Options(base="scratch", max_length=64, heads=2, max_updates=200)
     report = train_model(data, folder / kind, options)
     print(f"{kind} reward model: {report.held_out.accuracy.value:.1%} of held-out pairs")
 

@@ -125,7 +125,7 @@ class Verdict:
     turnover_kl: float | None = None
     """Where gold was best; None without an alarm."""
     best_step: int | None = None
-    """The step with the best gold; after an alarm, the one whose KL is nearest the turnover."""
+    """The step with the best gold."""
     fit: Fit | None = None
     length_change: float | None = None
     """Mean length now over that where gold was best: the usual suspect."""
@@ -193,8 +193,7 @@ class Monitor:
             else None
         )
         peak = turnover(self.observations)
-        nearest = min(self.observations, key=lambda each: abs(each.kl - peak))
-        return Verdict(True, reason, peak, nearest.step, fit, change, last.flagged)
+        return Verdict(True, reason, peak, best.step, fit, change, last.flagged)
 
 
 def error_of_fall(best: Observation, now: Observation) -> float:
