@@ -1,8 +1,8 @@
 """Degenerate completions against a reward model trained on human preferences, guards on.
 
-A head on MiniLM learns hh-rlhf's harmless pairs, and PandaLM's and LLMBar's instructions. The
-guards are fitted to the training texts, and every attack of `judges/reward_model/attacks.py` is
-tried on held-out prompts. An attack wins a prompt where it earns more than all of the prompt's
+A head on MiniLM learns hh-rlhf's harmless pairs, and another PandaLM's and LLMBar's
+instructions. The guards of each are fitted to its training texts, and every attack of
+`judges/reward_model/attacks.py` is tried on its held-out prompts. An attack wins a prompt where it earns more than all of the prompt's
 own answers and no guard stops it.
 
 Kinds that no threshold was fitted to are measured apart: fits that hold back every other kind,
@@ -96,57 +96,53 @@ NEW_KINDS = (
 def main(data: Path) -> None:
     torch.set_num_threads(2)
     quieten()
-    sets = {HARMLESS: harmless(data), INSTRUCTIONS: instructions(data)}
-    cuts = {name: split(pairs, HELD_OUT[name]) for name, pairs in sets.items()}
-    known = [pair for trained, _ in cuts.values() for pair in trained]
-    held_out = {name: apart for name, (_, apart) in cuts.items()}
-    natural = drawn_from(known)
-    model = trained(known)
-    with averaging_at_once(model.network):
-        bench = Bench(natural, held_out, Remembered(partial(embed, model=model)), scorer(model))
-        rows = [*bench.fitted_rows(), *bench.held_back_rows()]
+    rows = []
+    for name, pairs in {HARMLESS: harmless(data), INSTRUCTIONS: instructions(data)}.items():
+        known, held_out = split(pairs, HELD_OUT[name])
+        model = trained(known)
+        with averaging_at_once(model.network):
+            vectors = Remembered(partial(embed, model=model))
+            bench = Bench(name, drawn_from(known), held_out, vectors, scorer(model))
+            rows += [*bench.fitted_rows(), *bench.held_back_rows()]
     write(
         "reward_model_guards",
         "Guards of a reward model",
         rows,
-        f"Up to {PROMPTS} held-out prompts of each set; {len(natural):,} texts to fit the guards "
-        "to. The forms of the measures of echo, order and relevance were chosen on these sets, "
-        "their weights and thresholds on the training prompts alone.",
+        f"Up to {PROMPTS} held-out prompts of each set; a model and guards to each. The forms of "
+        "the measures of echo, order and relevance were chosen on these sets, their weights and "
+        "thresholds on the training prompts alone.",
     )
 
 
 @dataclass(frozen=True)
 class Bench:
+    name: str
     natural: Sequence[Text]
-    held_out: dict[str, Sequence[Pair]]
+    held_out: Sequence[Pair]
     vectors: Remembered
     score: Score
 
     def fitted_rows(self) -> Iterator[Row]:
         """Guards whose thresholds were fitted to every kind but the new ones."""
         guard = self.guard(ATTACKS)
-        for name, pairs in self.held_out.items():
-            results = self.results(name, ATTACKS, guard)
-            yield from (row_of(name, each, MOST_WINS) for each in results)
-            yield summary(f"{name}: the {len(ATTACKS)} kinds", results, MOST_WINS)
-            alarms = false_alarms(pairs, guard) or 0.0
-            reached = alarms <= MOST_FALSE_ALARMS
-            what = f"{name}: false alarms on {2 * len(pairs):,} held-out answers"
-            yield Row(what, f"at most {MOST_FALSE_ALARMS:.0%}", f"{alarms:.1%}", reached)
-        for name in self.held_out:
-            new = self.results(name, NEW_KINDS, guard)
-            yield from (row_of(f"{name}, new kind", each, MOST_WINS_UNSEEN) for each in new)
+        results = self.results(ATTACKS, guard)
+        yield from (row_of(self.name, each, MOST_WINS) for each in results)
+        yield summary(f"{self.name}: the {len(ATTACKS)} kinds", results, MOST_WINS)
+        alarms = false_alarms(self.held_out, guard) or 0.0
+        reached = alarms <= MOST_FALSE_ALARMS
+        what = f"{self.name}: false alarms on {2 * len(self.held_out):,} held-out answers"
+        yield Row(what, f"at most {MOST_FALSE_ALARMS:.0%}", f"{alarms:.1%}", reached)
+        new = self.results(NEW_KINDS, guard)
+        yield from (row_of(f"{self.name}, new kind", each, MOST_WINS_UNSEEN) for each in new)
 
     def held_back_rows(self) -> Iterator[Row]:
         """Each kind by guards whose thresholds were fitted to the other half of the kinds."""
-        guards = [self.guard(ATTACKS[half::2]) for half in (0, 1)]
-        for name in self.held_out:
-            results = [
-                result
-                for half, guard in enumerate(guards)
-                for result in self.results(name, ATTACKS[1 - half :: 2], guard)
-            ]
-            yield summary(f"{name}: kinds held back from the fit", results, MOST_WINS_UNSEEN)
+        results = [
+            result
+            for half in (0, 1)
+            for result in self.results(ATTACKS[1 - half :: 2], self.guard(ATTACKS[half::2]))
+        ]
+        yield summary(f"{self.name}: kinds held back from the fit", results, MOST_WINS_UNSEEN)
 
     def guard(self, attacks: Sequence[Attack]) -> Guard:
         card = fit_guards(self.natural, attacked(self.natural, attacks), embed=self.vectors.of)
@@ -154,10 +150,8 @@ class Bench:
         assert guards is not None
         return lambda texts: [bool(flags) for flags in raised(guards, self.vectors.of, texts)]
 
-    def results(self, name: str, attacks: Sequence[Attack], guard: Guard) -> list[AttackResult]:
-        pairs = self.held_out[name]
-        if name == INSTRUCTIONS:
-            pairs = with_many_answers(pairs)
+    def results(self, attacks: Sequence[Attack], guard: Guard) -> list[AttackResult]:
+        pairs = with_many_answers(self.held_out) if self.name == INSTRUCTIONS else self.held_out
         return run_attacks(pairs, self.score, guard, attacks=attacks, max_prompts=PROMPTS)
 
 
