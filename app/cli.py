@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
-import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -242,10 +241,10 @@ def read_samples(file: Path) -> Iterator[Sample]:
             try:
                 value = exact_json.loads(line.removeprefix(codecs.BOM_UTF8))
                 sample = Sample.model_validate(value)
-            except orjson.JSONDecodeError as error:
-                raise InputError(f"line {number}: not JSON: {error.msg}") from None
             except ValidationError as error:
                 raise InputError(first_fault(f"line {number}", error, value)) from None
+            except exact_json.NotStrictJson as error:
+                raise InputError(f"line {number}: not JSON: {error}") from None
             sample.id = sample.id or str(len(seen))
             if sample.id in seen:
                 raise InputError(f"line {number}.id: another sample has this id")

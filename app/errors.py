@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -24,6 +23,7 @@ from judges.reward_model.pool import ReloadRefused, UnknownModel
 from verifiers.base import SpecError
 from verifiers.errors import place
 from verifiers.registry import UnknownScorer
+from verifiers.score import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def render(
         "errors": [{"field": field, "message": message} for field, message in faults or []],
     }
     advice = {"X-Should-Retry": "true" if row.retryable else "false", **(headers or {})}
-    return Response(orjson.dumps(problem), row.status, advice, MEDIA_TYPE)
+    return Response(to_json(problem), row.status, advice, MEDIA_TYPE)
 
 
 def row_of(error: Exception) -> Row:

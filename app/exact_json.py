@@ -1,22 +1,25 @@
-"""Strict JSON with exact integers: orjson alone reads those of more than 64 bits as floats."""
+"""Strict JSON with exact integers, of up to Python's own limit of 4,300 digits."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import orjson
-import re2
+import msgspec
 
-LONG_NUMBER = re2.compile(rb"[0-9]{19}")
-"""In every integer of more than 64 bits, and in hardly any other text."""
+_decode = msgspec.json.Decoder().decode
 
 
-def loads(text: bytes) -> Any:
+class NotStrictJson(ValueError):
+    """This is not JSON as RFC 8259 has it, or it is nested too deep to read."""
+
+
+def loads(text: bytes | str) -> Any:
     """The value in `text`.
 
     Raises:
-        orjson.JSONDecodeError: it is not strict JSON.
+        NotStrictJson: there is none.
     """
-    value = orjson.loads(text)
-    return json.loads(text) if LONG_NUMBER.search(text) else value
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotStrictJson(str(error)) from None

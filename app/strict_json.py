@@ -1,7 +1,7 @@
 """JSON as RFC 8259 has it, for every route that takes a body.
 
 Python's own parser accepts NaN, infinities and lone surrogates, none of which may reach a
-scorer or come back out. orjson refuses them; since it says no more than a position, what
+scorer or come back out. msgspec refuses them; since it says no more than a position, what
 it refuses is read again leniently to name the field at fault.
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from typing import Any
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -46,7 +45,7 @@ class StrictRequest(Request):
         body = await self.body()
         try:
             return exact_json.loads(body)
-        except orjson.JSONDecodeError as error:
+        except exact_json.NotStrictJson as error:
             raise fault_in(body, error) from None
 
 
@@ -87,14 +86,16 @@ def declares_json(request: Request) -> bool:
     )
 
 
-def fault_in(body: bytes, error: orjson.JSONDecodeError) -> Exception:
+def fault_in(body: bytes, error: exact_json.NotStrictJson) -> Exception:
     """What is wrong with a body that is not strict JSON: its field where there is one."""
     try:
         lenient = json.loads(body)
+    except json.JSONDecodeError as plain:
+        return NotJson(f"{plain.msg} at line {plain.lineno}, column {plain.colno}")
     except (ValueError, RecursionError):
-        return NotJson(f"{error.msg} at line {error.lineno}, column {error.colno}")
+        return NotJson(str(error))
     faults = list(islice(unspeakable(lenient), MAX_FAULTS))
-    return NotJsonValue(error.msg, faults=faults) if faults else NotJson(error.msg)
+    return NotJsonValue("not strict JSON", faults=faults) if faults else NotJson(str(error))
 
 
 def unspeakable(root: Any) -> Iterator[Fault]:

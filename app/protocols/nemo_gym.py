@@ -25,7 +25,7 @@ from app.errors import row_of
 from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
 from app.scheduler import Draining, QueueFull
 from verifiers.base import Sample, Score
-from verifiers.sample import JsonObject, few
+from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
 from verifiers.score import ScoreError
 
 FAILURE_KINDS = {
@@ -55,8 +55,9 @@ def echoable(value: Any) -> Any:
     """
     try:
         orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        raise ValueError("nested too deep to be written back") from None
+    except orjson.JSONEncodeError:  # which a large integer is reason enough for
+        if nesting(value) > MAX_NESTING:
+            raise ValueError("nested too deep to be written back") from None
     return value
 
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import exact_json
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import Json
@@ -84,8 +84,8 @@ def tests_in(body: ProgramRequest) -> list[Any]:
     tests: Any = body.tests
     if isinstance(tests, str):
         try:
-            tests = orjson.loads(tests)
-        except orjson.JSONDecodeError:
+            tests = exact_json.loads(tests)
+        except exact_json.NotStrictJson:
             raise BadRequest("neither a list nor JSON", "tests") from None
     if not isinstance(tests, list) or len(tests) > MAX_TESTS:
         raise BadRequest(f"a list of at most {MAX_TESTS} is needed", "tests")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import orjson
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -18,14 +17,14 @@ NEARBY = 10**30
 """The same number to a float."""
 
 
-@given(st.integers(min_value=-(10**300), max_value=10**300))
+@given(st.integers(min_value=-(10**4_000), max_value=10**4_000))
 def test_an_integer_is_read_as_it_is_written(number: int) -> None:
     assert exact_json.loads(json.dumps({"a": [number]}).encode()) == {"a": [number]}
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", '"\\ud800"', "1.", "[1,]"])
 def test_no_digits_make_reading_lenient(text: str) -> None:
-    with pytest.raises(orjson.JSONDecodeError):
+    with pytest.raises(exact_json.NotStrictJson):
         exact_json.loads(f"[{LARGE}, {text}]".encode())
 
 

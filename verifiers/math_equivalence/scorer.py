@@ -25,7 +25,7 @@ ANSWERS_KEPT = 8_192
 MAX_QUICK_CHARACTERS = 8_192
 """Of a completion that is searched for its answer in less than a millisecond."""
 
-PLAIN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+PLAIN = re.compile(r"-?(?:[0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,5})(?:\.[0-9]{1,18})?")
 """Numbers that are read and compared in microseconds."""
 
 UNCLOSED = Extraction("", "unclosed reasoning")
