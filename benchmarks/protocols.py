@@ -255,7 +255,7 @@ def measured(url: str, pid: int, each: Comparison) -> tuple[float, float, float 
     """How many times as long the foreign route takes, the native one's seconds, and the ratio
     of processor times, which other work on the machine changes less.
 
-    The median of the ratios of neighbours in time, each of which comes first in turn: what
+    Of time, the median of the ratios of neighbours in time, each of which comes first in turn: what
     slows the machine slows both.
     """
     address = urlsplit(url)
@@ -273,12 +273,18 @@ def measured(url: str, pid: int, each: Comparison) -> tuple[float, float, float 
                 seconds[side].append(exchange(sockets, bodies[side]))
                 processor[side].append(0 if each.forks else processor_ns(pid) - before)
     native_s = statistics.median(seconds[0][WARM_UP:])
-    return ratio(seconds), native_s, None if each.forks else ratio(processor)
+    return ratio(seconds), native_s, None if each.forks else ratio_of_sums(processor)
 
 
 def ratio(sides: tuple[Sequence[float], Sequence[float]]) -> float:
     native, foreign = (side[WARM_UP:] for side in sides)
     return statistics.median(f / n for n, f in zip(native, foreign, strict=True))
+
+
+def ratio_of_sums(sides: tuple[Sequence[float], Sequence[float]]) -> float:
+    """Of processor times, which the kernel may count in steps longer than a round."""
+    native, foreign = (sum(side[WARM_UP:]) for side in sides)
+    return foreign / native
 
 
 def request(host: str, path: str, body: Mapping[str, Any]) -> bytes:
