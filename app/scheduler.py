@@ -84,10 +84,10 @@ class Job:
         score.id = self.samples[index].id or str(index)
         self.scores[index] = score
         self._open -= 1
-        if self._on_score is not None:
-            self._on_score(index, score)
         if not self._open and not self.finished.done():
             self.finished.set_result(None)
+        if self._on_score is not None:
+            self._on_score(index, score)
 
     async def result(self) -> list[Score]:
         """All scores, in the order of the samples. Cancelling this cancels the job."""

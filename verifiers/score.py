@@ -70,10 +70,14 @@ class Score(msgspec.Struct, kw_only=True):
     cached: bool = False
 
     def __post_init__(self) -> None:
-        if (self.reward is None) == (self.error is None):
+        reward = self.reward
+        if (reward is None) == (self.error is None):
             raise ValueError("a score has either a reward or an error")
-        if self.reward is not None and not math.isfinite(self.reward):
-            raise ValueError(f"a reward is a finite number, not {self.reward!r}")
+        if reward is not None:
+            if type(reward) is not float:  # an integer, or numpy's, which JSON would not take
+                self.reward = reward = float(reward)
+            if not math.isfinite(reward):
+                raise ValueError(f"a reward is a finite number, not {reward!r}")
 
     @classmethod
     def failed(cls, error: ScoringError) -> Score:

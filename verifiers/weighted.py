@@ -14,6 +14,7 @@ A sample is scored only if every component and gate scored it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from verifiers.base import (
+    InternalError,
     LaneName,
     OnScore,
     Outcome,
@@ -37,6 +39,8 @@ from verifiers.base import (
 )
 from verifiers.sample import Name, ScorerSpec
 from verifiers.score import ScoreError
+
+logger = logging.getLogger(__name__)
 
 MAX_PARTS = 64
 """Components and gates of a scorer, those inside them included: every sample is scored by
@@ -265,7 +269,7 @@ class Weighted(Scorer[WeightedParameters]):
             scores[position] = score
             if all(position in others for others in by_part):
                 parts = zip(self._parts, by_part, strict=True)
-                on_score(position, self.joined({part.name: s.pop(position) for part, s in parts}))
+                on_score(position, self.whole({part.name: s.pop(position) for part, s in parts}))
 
         await asyncio.gather(
             *(
@@ -273,6 +277,14 @@ class Weighted(Scorer[WeightedParameters]):
                 for part, scores in zip(self._parts, by_part, strict=True)
             )
         )
+
+    def whole(self, scores: Mapping[str, Score]) -> Score:
+        """What `joined` gives. Whoever tells of a part must not fail over the sum of them."""
+        try:
+            return self.joined(scores)
+        except (ValueError, OverflowError):
+            logger.exception("%s: the parts do not add up", self.name)
+            return Score.failed(InternalError(f"{self.name}: the sum of its parts is not finite"))
 
     def joined(self, scores: Mapping[str, Score]) -> Score:
         """One sample's score from those of its parts, by name; their time is its time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -20,14 +21,33 @@ from verifiers.score import ScoreError, to_json
 CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
 
+DEEP: list[Any] = []
+for _ in range(800):
+    DEEP = [DEEP]
+
+
+class Text(str):
+    """Such as numpy's."""
+
+
+class Number(float):
+    """Such as numpy's."""
+
+
 ODDITIES: dict[str, dict[str, Any]] = {
     "answer": {"answer": "half a pair: \ud800"},
     "details": {"details": {"\udcff": [{"deep": ("\ud800",)}]}},
     "large integer": {"details": {"n": 1 << 200, 1: 2}},
+    "another text": {"answer": Text("a")},
+    "another number": {"reward": Number(1.0), "details": {"n": Number(1.0), "s": {1}}},
+    "another component": {"components": {"part": Number(0.5)}},
+    "a truth": {"reward": True},
+    "no number": {"components": {"part": math.nan}},
+    "depths": {"details": {"deep": DEEP}},
     "object": {"details": {"object": object()}},
     "cycle": {"details": {"cycle": CYCLE}},
 }
-UNWRITABLE = {"object", "cycle"}
+UNWRITABLE = {"object", "cycle", "no number", "depths"}
 
 
 class Careless(Verifier[Parameters]):
@@ -38,12 +58,24 @@ class Careless(Verifier[Parameters]):
     example: ClassVar[dict[str, Any]] = {"completion": "answer", "scorer": "careless"}
 
     def score_one(self, sample: Sample) -> Score:
-        return Score(reward=1.0, **ODDITIES.get(sample.text, {}))
+        return Score(**{"reward": 1.0} | ODDITIES.get(sample.text, {}))
+
+
+class Enormous(Verifier[Parameters]):
+    """Rewards the word `enormous` beyond what can be summed."""
+
+    name = "enormous"
+    version = "1"
+    reward_range = (0.0, 1e308)
+    example: ClassVar[dict[str, Any]] = {"completion": "enormous", "scorer": "enormous"}
+
+    def score_one(self, sample: Sample) -> Score:
+        return Score(reward=1e308 if sample.text == "enormous" else 1.0)
 
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
-    monkeypatch.setattr(registry, "installed", lambda: [Careless])
+    monkeypatch.setattr(registry, "installed", lambda: [Careless, Enormous])
     with in_process() as client:
         yield client
 
@@ -64,6 +96,18 @@ def test_neighbours_keep_their_rewards(service: TestClient, oddity: str, accept:
     ]
     if oddity in UNWRITABLE:
         assert scores[1]["error"]["code"] == "internal"
+
+
+@pytest.mark.parametrize("texts", [["plain", "enormous"], ["enormous", "plain"], ["enormous"] * 3])
+def test_a_sum_beyond_all_numbers_fails_its_own_sample_only(
+    service: TestClient, texts: list[str]
+) -> None:
+    parts = {name: {"scorer": "enormous", "weight": 1e6} for name in ("a", "b")}
+    spec = {"type": "weighted", "components": parts}
+    body = {"scorer": spec, "samples": [{"completion": text} for text in texts], "deadline_s": 30}
+    scores = service.post("/v1/score", json=body).json()["scores"]
+    codes = [score["error"] and score["error"]["code"] for score in scores]
+    assert codes == [None if text == "plain" else "internal" for text in texts]
 
 
 def test_groups_are_answered_as_well(service: TestClient) -> None:
