@@ -1,12 +1,15 @@
 """Answers in words: "Petya" where "Petya will win." is due, "odd" for "f is odd".
 
 Only sentences of one plain statement are shortened: an alternative, a condition or a denial
-("A or B", "if n is even", "not odd", "A loses") leaves them as they are.
+("A or B", "if n is even", "not odd", "A loses") leaves them as they are. A reference may say
+more than the answer in words of its own. An answer may not: every word in which it says more
+must be one that names nothing, so that it cannot name every candidate ("A wins, B wins").
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final
 
 from verifiers.math_equivalence.words import SYNONYMS, text_form
@@ -55,6 +58,15 @@ UNCLEAR: Final = frozenset(
     "false reference expected whether un impossible fails fail without".split()
 )
 """Words after which a shorter answer may say something else."""
+NEUTRAL: Final = (
+    LEADING | VERBS | PREPOSITIONS | LINKS | ARTICLES | frozenset(
+        "number numbers integer integers function functions player players person people series "
+        "solution solutions time times value values day days game match strategy winning winner "
+        "of participants statement answer shape figure polygon quadrilateral condition".split()
+    )
+)  # fmt: skip
+"""Words that name no answer of their own."""
+DENIALS: Final = frozenset("not never cannot can't impossible isn't doesn't don't won't".split())
 MAX_SHORT_WORDS: Final = 4
 OPINIONS: Final = frozenset(("yes", "no"))
 RESERVED: Final = frozenset(
@@ -83,8 +95,17 @@ def same_words(reference: str, answer: str, *, fold: bool) -> bool:
     described = numbers_described(left), numbers_described(right)
     if None not in described:
         return described[0] == described[1]
-    short, long = sorted((left.split(), right.split()), key=len)
-    return gives_opinion(short, long) or says_only(long, short)
+    due, said = left.split(), right.split()
+    if len(said) > len(due):
+        return gives_opinion(due, said) or (adds_nothing(said, due) and says_only(said, due))
+    return gives_opinion(said, due) or says_only(due, said)
+
+
+def adds_nothing(long: list[str], short: list[str]) -> bool:
+    """Whether the words of `long` beyond those of `short` name nothing."""
+    rest = Counter(long)
+    rest.subtract(short)
+    return all(word in NEUTRAL for word in +rest)
 
 
 def singular_words(text: str) -> list[str]:
@@ -121,6 +142,8 @@ def gives_opinion(short: list[str], long: list[str]) -> bool:
     if len(short) != 1 or short[0] not in OPINIONS or short[0] != long[0]:
         return False
     (other,) = OPINIONS - {short[0]}
+    if short[0] == "yes" and DENIALS & set(long):
+        return False
     return other not in long[1:] and not RESERVED & set(long)
 
 
