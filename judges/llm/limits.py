@@ -1,12 +1,13 @@
 """What one call passes on its way out and back, and again where that may help.
 
-Out:  a slot, the caps (reserved), the rate, the circuit.
+Out:  the caps (reserved), a slot, the rate, the circuit.
 Back: the caps (settled), the circuit, and `Retry`, which may send it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, field, replace
 
@@ -60,9 +61,13 @@ class Limits:
     timeout_s: float
     counts: Counts = field(default_factory=Counts)
     _slots: asyncio.Semaphore = field(init=False)
+    _reserving: asyncio.Semaphore = field(init=False)
+    """A few more than the slots, so that none is idle while spending is recorded. Not all that
+    wait: what they would reserve, others could not."""
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.concurrency)
+        self._reserving = asyncio.Semaphore(self.concurrency + math.ceil(self.concurrency / 4))
 
     async def call(self, flight: Flight, most: Usage, send: Send) -> Reply:
         """Makes a call, again where that may help and there is time.
@@ -93,13 +98,14 @@ class Limits:
         reservation: Reservation | None = None
         used, sent_at = Usage(), 0.0
         try:
-            async with self._slots:
+            async with self._reserving:
                 reservation = await self.budget.reserve(flight.payer, most)
-                await self.rate.admit(expected, flight.deadline)
-                await self.circuit.admit(flight.deadline)
-                used = most  # until it is known better: a cancelled call may be answered
-                flight.sent, sent_at = True, time.monotonic()
-                reply = await send(self.timeout_s)
+                async with self._slots:
+                    await self.rate.admit(expected, flight.deadline)
+                    await self.circuit.admit(flight.deadline)
+                    used = most  # until it is known better: a cancelled call may be answered
+                    flight.sent, sent_at = True, time.monotonic()
+                    reply = await send(self.timeout_s)
             used = self.price.on(reply.usage)
             self.circuit.succeeded()
             return reply

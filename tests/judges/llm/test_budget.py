@@ -184,6 +184,24 @@ def test_a_call_waits_for_what_others_return_but_not_past_its_deadline() -> None
     asyncio.run(go())
 
 
+def test_a_quarter_more_than_may_be_under_way_is_reserved_and_no_more() -> None:
+    async def go() -> None:
+        async with (
+            ScriptedEndpoint(latency_s=0.5) as endpoint,
+            chat_judge(endpoint.url, max_concurrency=4, run_cap={"calls": 100}) as judge,
+        ):
+            asks = asyncio.gather(*(judge.ask(asking(str(number))) for number in range(20)))
+            while len(endpoint.received) < 4:
+                await asyncio.sleep(0.01)
+            calls, _, _ = await judge._limits.budget.spent("run", "")
+            assert (calls, len(endpoint.received)) == (5, 4)
+            await asks
+            calls, _, _ = await judge._limits.budget.spent("run", "")
+            assert calls == 20
+
+    asyncio.run(go())
+
+
 def test_money_is_counted_exactly() -> None:
     async def go() -> None:
         store = Store()

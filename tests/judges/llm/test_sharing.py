@@ -284,8 +284,9 @@ def test_those_who_leave_at_any_moment_take_nothing_with_them() -> None:
             calls, tokens, _ = await limits.budget.spent("run", "")
             assert (calls, tokens) == (judge.counts.used.calls, judge.counts.used.tokens)
             assert calls == len(endpoint.received)
-            for _ in range(4):
-                await asyncio.wait_for(limits._slots.acquire(), 1)
+            for slots, count in ((limits._slots, 4), (limits._reserving, 5)):
+                for _ in range(count):
+                    await asyncio.wait_for(slots.acquire(), 1)
             assert max(endpoint.billed.values(), default=1) == 1
 
     asyncio.run(go())
