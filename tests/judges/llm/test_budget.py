@@ -191,9 +191,9 @@ def test_a_quarter_more_than_may_be_under_way_is_reserved_and_no_more() -> None:
             chat_judge(endpoint.url, max_concurrency=4, run_cap={"calls": 100}) as judge,
         ):
             asks = asyncio.gather(*(judge.ask(asking(str(number))) for number in range(20)))
+            calls = 0
             while len(endpoint.received) < 4:
-                await asyncio.sleep(0.01)
-            calls, _, _ = await judge._limits.budget.spent("run", "")
+                calls, _, _ = await judge._limits.budget.spent("run", "")
             assert (calls, len(endpoint.received)) == (5, 4)
             await asks
             calls, _, _ = await judge._limits.budget.spent("run", "")
