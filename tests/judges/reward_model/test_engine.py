@@ -170,7 +170,8 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
         return await asyncio.gather(*(engine.run(text(5, f"{n}"), forward) for n in range(8)))
 
     assert len(with_engine(body)) == 8
-    assert sorted(forward.sizes) == [2, 2, 2, 2, 4, 4, 8]
+    assert sum(size for size in forward.sizes if size <= 2) == 8
+    assert max(forward.sizes) > 2, "every batch did fit"
 
 
 def test_what_failed_is_tried_again_when_asked_again() -> None:
