@@ -83,7 +83,7 @@ GOLD: dict[str, Any] = {
 
 GUARDS = get_args(GuardName)
 
-TRUTH_SAMPLES = 10
+TRUTH_SAMPLES = 20
 """Of every held-out prompt, and of the policy of every step."""
 
 PROMPTS_PER_STEP, GROUP_SIZE = 48, 8
@@ -216,7 +216,7 @@ def train_reward_model(folder: Path, kind: str) -> None:
 def start_policy(folder: Path) -> None:
     """A policy that writes short random letters, and the prompts that all runs share."""
     chance = random.Random("start")
-    asked = [f"write {number}" for number in range(PROMPTS)]
+    asked = [f"write {number}" for number in chance.sample(range(PROMPTS), PROMPTS)]
     write(folder / "prompts.jsonl", [{"prompt": prompt} for prompt in asked[100:]])
     write(folder / "held_out.jsonl", [{"prompt": prompt} for prompt in asked[:100]])
     shown = [

@@ -8,8 +8,8 @@ rests on texts that its measure had not seen. What is stored is then learned fro
 from __future__ import annotations
 
 import hashlib
-import math
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -52,6 +52,13 @@ FREEDOM = 3.0
 """Of the weights of the completion alone, which do not multiply noise: so much larger before they
 cost as much as the others."""
 
+HOLLOW_WEIGHT = 0.1
+"""Of texts that answer nothing, beside answers to other prompts. More, and the classifier knows
+filler by its words and is worse at telling answers apart."""
+
+LEAST_SPREAD = 0.1
+"""Of an input of the relevance classifier, added to its own: a share of the mean over inputs."""
+
 STRANGERS = 5
 """Other prompts that each completion is paired with, to learn what does not belong."""
 
@@ -65,9 +72,15 @@ irrelevant texts overlap, where other degenerate texts lie far from all natural 
 ATTACKED = 40
 """Prompts on which each kind of attack is tried when thresholds are chosen."""
 
-BEYOND = 0.1
-"""Where not even one false alarm is permitted, a threshold lies so far above the largest
-natural measure, as a share of that one's distance from the median."""
+BEYOND = 0.3
+"""Where nothing degenerate tells how far a threshold may lie above the largest natural measure,
+it is so far, as a share of that one's distance from the median."""
+
+UNSEEN = 1.0
+"""A threshold at one of n natural measures flags one text more of n others than it did of these."""
+
+UNSEEN_BEYOND = 0.5
+"""The same, for one that lies beyond them all."""
 
 Pair = tuple[Prompt, str]
 """A prompt and a completion."""
@@ -87,7 +100,8 @@ def fit_guards(
     """The `guards` of a model's card.
 
     Args:
-        natural: prompts and completions that nobody degraded, good and bad ones alike.
+        natural: prompts and completions that nobody degraded, good and bad ones alike. Those
+            without a letter or digit are degenerate whoever wrote them, and left out.
         degenerate: prompts out of the natural ones, and completions that guards should find:
             the permitted false alarms go to the guards that find most of them.
         embed: embeds texts by the model's own encoder; without it there is no relevance guard.
@@ -96,9 +110,10 @@ def fit_guards(
     Raises:
         TooFewTexts: there are fewer than `MIN_TEXTS`.
     """
+    natural = [text for text in natural if any(map(str.isalnum, text[1]))]
     if len(natural) < MIN_TEXTS:
         raise TooFewTexts(f"guards are fitted to {MIN_TEXTS} texts or more, not {len(natural)}")
-    learned, halves = learn(natural, embed)
+    learned, halves = learn(natural, degenerate, embed)
     measures = [
         halves[half_of(prompt)].measure(prompt, completion)
         for prompt, completion in (*natural, *degenerate)
@@ -138,23 +153,36 @@ class Learned:
         return measures
 
 
-def learn(natural: Sequence[Pair], embed: Embed | None) -> tuple[Learned, list[Learned]]:
+def learn(
+    natural: Sequence[Pair], degenerate: Sequence[Pair], embed: Embed | None
+) -> tuple[Learned, list[Learned]]:
     """Learned from all texts; and for each half of the prompts, from the other half."""
-    parts = [[text for text in natural if half_of(text[0]) != half] for half in (0, 1)]
-    prompts = min(len({plain(prompt) for prompt, _ in part}) for part in parts)
+    halves = [(of_half(natural, half), of_half(degenerate, half)) for half in (1, 0)]
+    prompts = min(len({plain(prompt) for prompt, _ in part}) for part, _ in halves)
     vectors = Remembered(embed) if embed and prompts > STRANGERS else None
-    whole, *halves = (learned_from(part, vectors) for part in (natural, *parts))
-    return whole, halves
+    whole = learned_from(natural, degenerate, vectors)
+    return whole, [learned_from(*other, vectors) for other in halves]
 
 
-def learned_from(natural: Sequence[Pair], vectors: Remembered | None) -> Learned:
+def of_half(texts: Sequence[Pair], half: int) -> list[Pair]:
+    return [text for text in texts if half_of(text[0]) == half]
+
+
+def learned_from(
+    natural: Sequence[Pair], degenerate: Sequence[Pair], vectors: Remembered | None
+) -> Learned:
     completions = [completion for _, completion in natural]
     tables = Tables(Rarity.of(completions), WordOrder.of(completions))
     if vectors is None:
         return Learned(tables, None, lambda text: ())
-    rows = vectors.of([text for prompt, said in natural for text in (plain(prompt), said)])
-    relevance = fit_relevance(rows[0::2], rows[1::2])
-    return Learned(tables, relevance, vectors)
+    hollow = vectors.of_pairs(under_many_prompts(degenerate))
+    return Learned(tables, fit_relevance(*vectors.of_pairs(natural), *hollow), vectors)
+
+
+def under_many_prompts(degenerate: Sequence[Pair]) -> list[Pair]:
+    """Those that were tried on several prompts, and so answer none. Others hold natural text."""
+    counts = Counter(said for _, said in {(plain(prompt), said) for prompt, said in degenerate})
+    return [(prompt, completion) for prompt, completion in degenerate if counts[completion] > 1]
 
 
 class Remembered:
@@ -172,6 +200,11 @@ class Remembered:
         if new:
             self._vectors.update(zip(new, self._embed(new), strict=True))
         return [self._vectors[text] for text in texts]
+
+    def of_pairs(self, pairs: Sequence[Pair]) -> tuple[list[Vector], list[Vector]]:
+        """Of the prompts, and of the completions."""
+        rows = self.of([text for prompt, said in pairs for text in (plain(prompt), said)])
+        return rows[0::2], rows[1::2]
 
 
 def guards_of(
@@ -242,6 +275,11 @@ class Level:
     limit: float
     alarms: int
     finds: int
+    unseen: float
+    """How many further texts it is expected to flag, of as many as it was fitted to."""
+
+
+Levels = dict[GuardName, Level]
 
 
 def choose_thresholds(
@@ -252,29 +290,41 @@ def choose_thresholds(
     They start where no natural text is flagged, save that relevance, without which an answer
     to another prompt is never found, has its share of false alarms from the start. Then, step
     by step, that guard is made stricter which finds most further degenerate texts for each
-    further false alarm. A threshold fitted to few texts flags about one text more of as many
-    others: that much is kept back for every guard.
+    further false alarm.
     """
-    permitted = max(math.floor(rate * len(natural)) - len(natural[0]), 0)
+    permitted = rate * len(natural)
     levels = {
-        name: levels_of([m[name] for m in natural], [m[name] for m in degenerate], permitted)
+        name: levels_of([m[name] for m in natural], [m[name] for m in degenerate], int(permitted))
         for name in natural[0]
     }
     chosen = {name: each[0] for name, each in levels.items()}
-    if "relevance" in levels:
-        chosen["relevance"] = levels["relevance"][math.floor(permitted * RELEVANCE_SHARE)]
+    share = max(permitted * RELEVANCE_SHARE, expected_alarms(chosen))
+    for level in levels.get("relevance", ()):
+        if expected_alarms(stricter := {**chosen, "relevance": level}) <= share:
+            chosen = stricter
     while step := best_step(levels, chosen, permitted):
-        name, level = step
-        chosen[name] = level
+        chosen = step
     return {name: level.limit for name, level in chosen.items()}
 
 
-def levels_of(natural: Sequence[float], degenerate: Sequence[float], permitted: int) -> list[Level]:
-    """One level for each number of natural texts that a guard may flag, 0 first."""
-    ordered = sorted(natural)
-    top, median = ordered[-1], ordered[len(ordered) // 2]
-    limits = [top + BEYOND * (top - median), *reversed(ordered[-1 - permitted : -1])]
-    return [Level(limit, above(natural, limit), above(degenerate, limit)) for limit in limits]
+def levels_of(natural: Sequence[float], degenerate: Sequence[float], most: int) -> list[Level]:
+    """A level for each number of natural texts that a guard may flag, 0 first.
+
+    Each lies as far above the natural texts that it lets pass as it can without missing what
+    it would find right above them.
+    """
+    ordered = sorted(natural, reverse=True)
+    top, median = ordered[0], ordered[len(ordered) // 2]
+    levels = []
+    for count, low in enumerate(ordered[: most + 1]):
+        higher = [value for value in degenerate if value > low]
+        nearest = min(higher, default=low + 2 * BEYOND * (top - median))
+        if count:
+            nearest = min(nearest, ordered[count - 1])
+        limit = low + (nearest - low) / 2
+        flagged, found = above(natural, limit), above(degenerate, limit)
+        levels.append(Level(limit, flagged, found, UNSEEN if count else UNSEEN_BEYOND))
+    return levels
 
 
 def above(values: Sequence[float], limit: float) -> int:
@@ -282,46 +332,62 @@ def above(values: Sequence[float], limit: float) -> int:
     return sum(1 << position for position, value in enumerate(values) if value > limit)
 
 
+def expected_alarms(chosen: Levels) -> float:
+    """Among as many natural texts as the thresholds were fitted to, but others."""
+    flagged = reduce(or_, (level.alarms for level in chosen.values()), 0)
+    return flagged.bit_count() + sum(level.unseen for level in chosen.values())
+
+
+def found_by(chosen: Levels) -> int:
+    return reduce(or_, (level.finds for level in chosen.values()), 0).bit_count()
+
+
 def best_step(
-    levels: dict[GuardName, list[Level]], chosen: dict[GuardName, Level], permitted: int
-) -> tuple[GuardName, Level] | None:
+    levels: dict[GuardName, list[Level]], chosen: Levels, permitted: float
+) -> Levels | None:
     """The change of one guard that finds most for each false alarm; None where none helps."""
+    alarms, found = expected_alarms(chosen), found_by(chosen)
     best, best_worth = None, 0.0
     for name, candidates in levels.items():
-        others = [level for other, level in chosen.items() if other != name]
-        alarms = reduce(or_, (level.alarms for level in others), 0)
-        finds = reduce(or_, (level.finds for level in others), 0)
-        now_alarms = (alarms | chosen[name].alarms).bit_count()
-        now_finds = (finds | chosen[name].finds).bit_count()
         for level in candidates:
-            new_alarms = (alarms | level.alarms).bit_count()
-            gain = (finds | level.finds).bit_count() - now_finds
-            worth = gain / max(new_alarms - now_alarms, 0.5)
-            if gain > 0 and new_alarms <= permitted and worth > best_worth:
-                best, best_worth = (name, level), worth
+            changed = {**chosen, name: level}
+            gain, more = found_by(changed) - found, expected_alarms(changed) - alarms
+            worth = gain / max(more, UNSEEN_BEYOND)
+            if worth > best_worth and alarms + more <= permitted:
+                best, best_worth = changed, worth
     return best
 
 
 # --- relevance --------------------------------------------------------------------------
 
 
-def fit_relevance(prompt_rows: Sequence[Vector], completion_rows: Sequence[Vector]) -> Relevance:
-    """A logistic regression that tells completions of their prompt from those of others.
+def fit_relevance(
+    prompts: Sequence[Vector],
+    completions: Sequence[Vector],
+    hollow_prompts: Sequence[Vector] = (),
+    hollow_completions: Sequence[Vector] = (),
+) -> Relevance:
+    """A logistic regression that tells completions of their prompt from those of others, and
+    from those that answer none.
 
     Args:
-        prompt_rows, completion_rows: embeddings, row by row of one pair.
+        prompts, completions: embeddings, row by row of one pair.
+        hollow_prompts, hollow_completions: the same, of pairs whose completion answers nothing.
     """
     import torch
 
-    own, theirs = (torch.tensor([*map(list, rows)]) for rows in (prompt_rows, completion_rows))
+    own, theirs = rows_of(prompts), rows_of(completions)
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(own), (STRANGERS, len(own)), generator=generator)
     strange = torch.cat([interactions(own[each], theirs) for each in drawn])
     is_other = torch.cat([(own[each] != own).any(dim=1) for each in drawn])
     true, false = interactions(own, theirs), strange[is_other]
-    mean, std = true.mean(0), true.std(0) + 1e-6
-    std[own.shape[1] :] /= FREEDOM
-    weights = minimised(logistic_loss((true - mean) / std, (false - mean) / std), true.shape[1])
+    mean, std = true.mean(0), spread(true, own.shape[1])
+    wrong = [(1.0, (false - mean) / std)]
+    if hollow_prompts:
+        hollow = interactions(rows_of(hollow_prompts), rows_of(hollow_completions))
+        wrong.append((HOLLOW_WEIGHT, (hollow - mean) / std))
+    weights = minimised(logistic_loss((true - mean) / std, wrong), true.shape[1])
     slope, bias = weights[:-1] / std, float(weights[-1] - (weights[:-1] * mean / std).sum())
     product, completion = slope.chunk(2)
     return Relevance(
@@ -331,6 +397,13 @@ def fit_relevance(prompt_rows: Sequence[Vector], completion_rows: Sequence[Vecto
     )
 
 
+def rows_of(vectors: Sequence[Vector]) -> Tensor:
+    """(texts, hidden)"""
+    import torch
+
+    return torch.tensor([*map(list, vectors)])
+
+
 def interactions(prompts: Tensor, completions: Tensor) -> Tensor:
     """p * c and c: (texts, 2 * hidden)."""
     import torch
@@ -338,15 +411,28 @@ def interactions(prompts: Tensor, completions: Tensor) -> Tensor:
     return torch.cat([prompts * completions, completions], dim=1)
 
 
-def logistic_loss(true: Tensor, false: Tensor) -> Callable[[Tensor], Tensor]:
-    """The mean loss over both classes, each of which weighs half, plus the penalty."""
+def spread(rows: Tensor, hidden: int) -> Tensor:
+    """What the inputs are divided by: (2 * hidden). What hardly varies among natural texts may
+    do so in others, and would then count for more than all the rest."""
+    import torch
+
+    std = rows.std(0)
+    product, completion = (part + LEAST_SPREAD * part.mean() + 1e-6 for part in std.split(hidden))
+    return torch.cat([product, completion / FREEDOM])
+
+
+def logistic_loss(
+    true: Tensor, false: Sequence[tuple[float, Tensor]]
+) -> Callable[[Tensor], Tensor]:
+    """The mean loss over each class, times the weight of the class, plus the penalty."""
     from torch.nn.functional import softplus
 
     def loss(weights: Tensor) -> Tensor:
         slope, bias = weights[:-1], weights[-1]
-        right = softplus(-(true @ slope + bias)).mean()
-        wrong = softplus(false @ slope + bias).mean()
-        return (right + wrong) / 2 + PENALTY * slope @ slope
+        total = softplus(-(true @ slope + bias)).mean()
+        for weight, rows in false:
+            total = total + weight * softplus(rows @ slope + bias).mean()
+        return total / 2 + PENALTY * slope @ slope
 
     return loss
 

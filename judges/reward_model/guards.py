@@ -6,7 +6,8 @@ the measure is beyond what the natural texts of the user's own data reach:
 
     short        letters and digits           empty and one-character answers
     repetition   repeated word trigrams, or   "the the the", loops, one answer pasted thrice
-                 runs of twelve characters
+                 runs of twelve characters;
+                 more, where as in a loop
     symbols      share of other characters    rows of emoji, rules and braces
     skeleton     lines without content        markdown headings over nothing, "Solution"
     echo         words copied from the prompt the prompt given back
@@ -105,7 +106,7 @@ class Guards(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     false_alarm_rate: float = Field(gt=0, lt=1, description="Permitted, all guards together.")
     texts: int = Field(description="Natural texts that they were fitted to.")
     thresholds: dict[GuardName, float]

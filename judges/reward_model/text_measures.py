@@ -67,7 +67,8 @@ def shortness(completion: str) -> float:
 
 
 def repetition(completion: str) -> float:
-    """The share of word trigrams, or of runs of twelve characters, that occurred before."""
+    """How much of its word trigrams, or of its runs of twelve characters, occurred before: from
+    0 to 1."""
     words = WORDS_OR_SYMBOLS.findall(completion.lower())
     by_word = repeated_share(zip(*(words[i:] for i in range(WORD_GRAM)), strict=False))
     text = " ".join(completion.split())
@@ -76,9 +77,17 @@ def repetition(completion: str) -> float:
 
 
 def repeated_share(grams: Iterable[Hashable]) -> float:
-    counts = Counter(grams)
-    total = counts.total()
-    return 1 - len(counts) / total if total else 0.0
+    """The share of grams that occurred before. It counts in full where they did so at the
+    commonest distance, as in a loop, and half where they did not, as in lists of like things."""
+    last: dict[Hashable, int] = {}
+    distances: Counter[int] = Counter()
+    total = 0
+    for total, gram in enumerate(grams, start=1):
+        if gram in last:
+            distances[total - last[gram]] += 1
+        last[gram] = total
+    most = max(distances.values(), default=0)
+    return (distances.total() + most) / 2 / total if total else 0.0
 
 
 def symbols(completion: str) -> float:

@@ -45,7 +45,7 @@ ADVICE = """Use a heavy pan and keep the heat low|Let it rest for a few minutes 
 
 def question(rng: random.Random) -> tuple[str, str, str]:
     verb, thing = rng.choice(VERBS), rng.choice(THINGS)
-    return f"How do I {verb} {thing} at home, please?", verb, thing
+    return f"How do I {verb} {thing} in the evening?", verb, thing
 
 
 def natural_texts(count: int, seed: int = 0) -> list[tuple[Any, str]]:
@@ -110,6 +110,29 @@ def test_thresholds_keep_the_rate_on_the_texts_they_were_fitted_to(
     assert flagged <= rate * count
 
 
+def test_a_threshold_lies_halfway_to_what_it_finds() -> None:
+    natural = [{"distance": float(n)} for n in range(100)]
+    assert choose_thresholds(natural, [{"distance": 200.0}], 0.02) == {"distance": 149.5}
+    assert choose_thresholds(natural, [{"distance": 98.5}], 0.02) == {"distance": 98.25}
+
+
+def test_few_texts_permit_fewer_alarms_than_the_rate_says() -> None:
+    """A threshold that flags two texts of a hundred is expected to flag three of others."""
+    natural = [{"distance": float(n)} for n in range(100)]
+    degenerate = [{"distance": 96.5}]
+    assert choose_thresholds(natural, degenerate, 0.03)["distance"] > 99
+    assert choose_thresholds(natural, degenerate, 0.04)["distance"] == 96.25
+
+
+def test_natural_texts_without_a_letter_do_not_make_silence_natural() -> None:
+    silent = [(f"What is {n} and {n}?", text) for n in range(10) for text in ("", "...", "| |")]
+    natural = [*natural_texts(300), *silent]
+    made = Guards.from_card(fit_guards(natural, attacked(natural, ATTACKS)))
+    assert made is not None
+    for text in ("", ".", "! ! !"):
+        assert made.flags(made.measure("How do I boil rice?", text))
+
+
 def test_data_that_repeats_itself_makes_repetition_no_alarm() -> None:
     """A drill whose right answers are loops."""
     natural = [(f"Repeat word {n} often", f"{word} " * 30) for n in range(20) for word in THINGS]
@@ -140,6 +163,13 @@ def test_damaged_guards_are_refused(fitted: Guards, damage: dict[str, Any]) -> N
         Guards.from_card({**fitted.model_dump(mode="json"), **damage})
 
 
+REPETITIVE_LIST = """- Keep the heat low
+- Keep the lid closed
+- Keep the heat low, and the lid closed
+- Keep the lid closed, and stir
+- Keep the heat low, the lid closed, and stir
+- Keep the heat low, and stir"""
+
 # --- single measures --------------------------------------------------------------------
 
 
@@ -151,6 +181,8 @@ def test_damaged_guards_are_refused(fitted: Guards, damage: dict[str, Any]) -> N
         (repetition, "the " * 50, "The cat sat on the mat while it rained in the street."),
         (repetition, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a short word"),
         (repetition, "One. Two. Three four five.\n" * 3, "One. Two. Three four five. Six seven."),
+        (repetition, "Bake it well, then let it cool. " * 3, "a b c d e f, b c d e f g, " * 2),
+        (repetition, "Salt, oil and rice. " * 3, REPETITIVE_LIST),
         (symbols, "😀👍🎉", "Well done! 🎉"),
         (symbols, "", "a"),
         (hollowness, "# One\n\n## Two\n- \n- \n## Three", "# One\n\nText.\n- first\n- second"),
@@ -255,7 +287,7 @@ def test_relevance_reads_prompt_and_completion_by_themselves(guarded: Path) -> N
 
 
 def test_messages_are_guarded_like_strings(fitted: Guards) -> None:
-    chat = (Message(role="user", content="How do I boil rice at home, please?"),)
-    text = "How do I boil rice at home, please?"
+    chat = (Message(role="user", content="How do I boil rice in the evening?"),)
+    text = "How do I boil rice in the evening?"
     assert fitted.measure(chat, text) == fitted.measure(text, text)
     assert fitted.measure(None, text)["echo"] == 0
