@@ -71,10 +71,10 @@ class MathEquivalence(Verifier[MathParameters]):
         if len(text) > MAX_QUICK_CHARACTERS or not PLAIN.fullmatch(str(sample.reference)):
             return False
         found = self.extraction(text)
-        return found is None or (
-            len(found.others) <= MAX_BOXES
-            and all(PLAIN.fullmatch(answer) for answer in (found.text, *found.others))
-        )
+        if found is None or not found.others:
+            return found is None or PLAIN.fullmatch(found.text) is not None
+        answers = (found.text, *found.others)
+        return len(found.others) <= MAX_BOXES and all(map(PLAIN.fullmatch, answers))
 
     def prepare(self, sample: Sample) -> None:
         compiled(self.reference_of_sample(sample))
