@@ -19,7 +19,7 @@ the measure is beyond what the natural texts of the user's own data reach:
     relevance    a classifier over the two    answers to another prompt, confident filler
                  embeddings
 
-`fit_guards` (guard_fitting.py) chooses the thresholds so that all guards together flag at
+`fit_guards` (guard_fitting.py) chooses thresholds so that all guards together flag at
 most the stated share of natural texts. A guard that the data makes useless (a rewriting task
 echoes its prompt) gets a threshold that nothing passes, and does no harm.
 

@@ -16,10 +16,11 @@ from judges.reward_model.attacks import ATTACKS, Attack
 from judges.reward_model.guard_fitting import (
     TooFewTexts,
     attacked,
-    choose_thresholds,
     fit_guards,
+    guards_of,
     raised,
 )
+from judges.reward_model.guard_thresholds import choose_thresholds
 from judges.reward_model.guards import GuardName, Guards, GuardsRefused
 from judges.reward_model.text_measures import (
     Rarity,
@@ -145,6 +146,11 @@ def test_data_that_repeats_itself_makes_repetition_no_alarm() -> None:
 def test_too_few_texts_are_refused() -> None:
     with pytest.raises(TooFewTexts, match="not 99"):
         fit_guards(natural_texts(99))
+
+
+def test_a_model_of_data_without_words_has_no_guards() -> None:
+    silent = [(f"What is {n} and {n}?", "...") for n in range(200)]
+    assert guards_of(Any, silent) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
