@@ -248,9 +248,9 @@ class Scheduler:
         for name, count in demand.items():
             if not self.lanes[name].has_room(count):
                 raise QueueFull(name)
-        job = self._start(scorers, samples, demand, deadline_s, on_score)
-        job.finished.add_done_callback(lambda _: self._on_finished(job))
-        return job
+        return self._start(
+            scorers, samples, demand, deadline_s, on_score, on_finished=self._on_finished
+        )
 
     async def run(
         self, scorer: AnyScorer, samples: Sequence[Sample], on_score: OnScore | None = None, /
@@ -265,6 +265,7 @@ class Scheduler:
         demand: Mapping[LaneName, int] = NOTHING,
         deadline_s: float | None = None,
         on_score: OnScore | None = None,
+        on_finished: Callable[[Job], None] = lambda job: None,
     ) -> Job:
         job = Job(samples, on_score)
         self._jobs.add(job)
@@ -280,7 +281,16 @@ class Scheduler:
             job.batches.append(batch)
             job.tasks.add(task)
             task.add_done_callback(job.tasks.discard)
-        job.finished.add_done_callback(lambda _: self._forget(job, demand))
+
+        def end(_: object) -> None:
+            self._jobs.discard(job)
+            for name, count in demand.items():
+                self.lanes[name].pending -= count
+            on_finished(job)
+            # They refer to the job: together they would stay until the garbage collector comes.
+            job.batches.clear()
+
+        job.finished.add_done_callback(end)
         return job
 
     async def _run(self, batch: Batch) -> None:
@@ -322,11 +332,6 @@ class Scheduler:
         for batch in job.batches:
             batch.settle_rest(error)
         job.cancel()
-
-    def _forget(self, job: Job, demand: Mapping[LaneName, int]) -> None:
-        self._jobs.discard(job)
-        for name, count in demand.items():
-            self.lanes[name].pending -= count
 
 
 def positions(scorers: Sequence[AnyScorer]) -> dict[AnyScorer, Sequence[int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -64,6 +66,19 @@ def run(scorer: Scorer[Any], count: int = 2, **options: Any) -> list[Score]:
         return await scheduler().submit([scorer] * count, samples(count), **options).result()
 
     return asyncio.run(go())
+
+
+def test_a_finished_job_leaves_nothing_to_the_garbage_collector() -> None:
+    async def go() -> weakref.ref[Sample]:
+        [sample] = samples(1)
+        await scheduler().submit([Asynchronous(right)], [sample]).result()
+        return weakref.ref(sample)
+
+    gc.disable()
+    try:
+        assert asyncio.run(go())() is None
+    finally:
+        gc.enable()
 
 
 def test_scores_come_back_in_order() -> None:
