@@ -8,6 +8,7 @@ from verifiers.math_equivalence.answers import CONDITIONS, DECLARING, QUALIFIERS
 from verifiers.math_equivalence.expression import (
     Applied,
     Conditional,
+    Listing,
     NamedSet,
     Node,
     Number,
@@ -27,14 +28,29 @@ def words_of(condition: Words) -> list[str]:
     return text_form(condition.text.replace("-", ""), fold=True).split()
 
 
+def is_letter(word: str) -> bool:
+    return len(word) == 1 and word.isalpha()
+
+
 def merely_declares(condition: Words) -> bool:
-    return all(len(word) == 1 or word in DECLARING for word in words_of(condition))
+    return all(is_letter(word) or word in DECLARING for word in words_of(condition))
 
 
 def is_understood(condition: Words) -> bool:
     """It says of what kind something is, and no more."""
     words = words_of(condition)
-    return all(len(word) == 1 or word in DECLARING or word in QUALIFIERS for word in words)
+    return all(is_letter(word) or word in DECLARING | QUALIFIERS for word in words)
+
+
+def says_more(condition: Node) -> bool:
+    """It may hold another answer, as "for now, 3" and "where wrong then 3" do."""
+    if isinstance(condition, Words):
+        return not is_understood(condition)
+    if isinstance(condition, Listing):
+        return condition.joint == "or" or any(
+            not isinstance(item, Relation | Symbol) for item in condition.items
+        )
+    return False
 
 
 def domain(condition: Node | None) -> str | None:
@@ -70,8 +86,10 @@ def in_symbols(condition: Node) -> Node:
     """ "if n is odd" as the class of 1 modulo 2; other words as they are."""
     if not isinstance(condition, Words):
         return condition
-    first, _, rest = condition.text.partition(" ")
-    return phrase(rest if first.strip(",") in CONDITIONS else condition.text) or condition
+    words = condition.text.split()
+    if words and words[0].strip(",") in CONDITIONS:
+        words = words[1:]
+    return phrase(" ".join(words)) or condition
 
 
 def say_the_same(reference: Conditional, answer: Conditional) -> bool:

@@ -11,6 +11,7 @@ from verifiers.math_equivalence.conditions import (
     in_symbols,
     is_understood,
     say_the_same,
+    says_more,
 )
 from verifiers.math_equivalence.evaluate import Evaluator, numerics
 from verifiers.math_equivalence.expression import (
@@ -83,10 +84,10 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
 
 
 def is_restricted(reference: Node, answer: Node) -> bool:
-    """The answer holds "if" something, and the reference without any condition."""
+    """The answer holds "if" something, or "for now, or 3", and the reference unconditionally."""
     if isinstance(reference, Conditional) or not isinstance(answer, Conditional):
         return False
-    return answer.keyword in ("if", "when")
+    return answer.keyword in ("if", "when") or says_more(answer.condition)
 
 
 def compatible_words(reference: Node, answer: Node, policy: MathParameters, again: Compare) -> bool:
