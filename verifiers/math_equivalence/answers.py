@@ -17,6 +17,7 @@ from verifiers.math_equivalence.expression import (
     BasedNumber,
     Call,
     Conditional,
+    Group,
     Listing,
     NamedSet,
     Node,
@@ -27,6 +28,7 @@ from verifiers.math_equivalence.expression import (
     Words,
     free_symbols,
 )  # fmt: skip
+from verifiers.math_equivalence.labels import in_order_of_names, names_each
 from verifiers.math_equivalence.lexer import Token, UnreadableError, is_product_of_letters, tokenize
 from verifiers.math_equivalence.limits import MAX_ITEMS, TooLargeError
 from verifiers.math_equivalence.parser import parse
@@ -39,6 +41,18 @@ IN_BASE: Final = re.compile(
 )
 DIGIT: Final = re.compile("[0-9]")
 CONDITIONS: Final = frozenset("for where with if when for all for any for every for some".split())
+DECLARING: Final = frozenset(
+    "for where with if any all some every each arbitrary is are an be integer integers and in "
+    "an the value values of number numbers mathbb constant constants real fixed".split()
+)
+"""Words of "where k is any integer"."""
+QUALIFIERS: Final = frozenset(
+    "positive negative nonnegative nonpositive nonzero "
+    "real integer natural rational complex".split()
+)
+"""Words that say of what kind a number is."""
+CASES: Final = frozenset(("if", "when", "for"))
+OTHERWISE: Final = frozenset(("otherwise", "else"))
 JOINTS: Final = {"and": "and", "or": "or", "land": "and", "lor": "or"}
 HEDGES: Final = frozenset(
     "approximately about roughly exactly around approx equals the answer is only".split()
@@ -104,6 +118,10 @@ def conditional(tokens: list[Token]) -> Node:
     if len(parts) > 1:
         return Listing(tuple(map(conditional, parts)), "or")
     tokens = without_parentheses(tokens)
+    if len(parts := cases(tokens)) > 1:
+        return Listing(tuple(map(case, parts)), "and")
+    if start := declaration_start(tokens):
+        return Conditional(listing(tokens[: start - 1]), as_words(tokens[start:]))
     for index, (token, depth) in enumerate(with_depth(tokens)):
         if depth == 0 and index and opens_condition(token):
             statement = listing(trailing_comma(tokens[:index]))
@@ -128,6 +146,52 @@ def statements(tokens: list[Token]) -> list[list[Token]]:
     return [trailing_comma(part) for part in parts]
 
 
+def cases(tokens: list[Token]) -> list[list[Token]]:
+    """`1 if n is odd, 2 if n is even` and `1 for odd n and 2 otherwise`, case by case."""
+    keyword, start, separator = "", 0, 0
+    parts = []
+    for index, (token, depth) in enumerate(with_depth(tokens)):
+        if depth:
+            continue
+        word = first_word(token)
+        if keyword and separator_of(token) in (",", "and"):
+            separator = index
+        elif word in CASES and not keyword:
+            keyword = word
+        elif separator and separator + 1 < index and word in OTHERWISE | {keyword}:
+            parts.append(tokens[start:separator])
+            start, separator = separator + 1, 0
+    return [*parts, tokens[start:]]
+
+
+def case(tokens: list[Token]) -> Node:
+    if first_word(tokens[-1]) in OTHERWISE:
+        return Conditional(listing(tokens[:-1]), Words("otherwise"), "if")
+    return conditional(tokens)
+
+
+def first_word(token: Token) -> str:
+    words = token.value.split() if token.kind in ("text", "word") else []
+    return words[0].strip(",") if words else ""
+
+
+def declaration_start(tokens: list[Token]) -> int | None:
+    """Where `c real` or `k any integer` begins, after the last comma."""
+    commas = [index for index, token in enumerate(tokens) if token.value == ","]
+    start = commas[-1] + 1 if commas else 0
+    if start < 2 or len(tokens) < start + 2 or tokens[start].kind != "sym":
+        return None
+    if any(token.kind not in ("text", "word") for token in tokens[start + 1 :]):
+        return None
+    words = as_words(tokens[start + 1 :]).text.split()
+    declares = all(word in DECLARING | QUALIFIERS or word == "a" for word in words)
+    return start if declares and QUALIFIERS.intersection(words) else None
+
+
+def as_words(tokens: list[Token]) -> Words:
+    return Words(" ".join(token.value.strip() for token in tokens))
+
+
 def without_parentheses(tokens: list[Token]) -> list[Token]:
     """`3/4 (when a = b)` and `kπ (k ∈ Z)` without the parentheses around the condition."""
     if len(tokens) < 5 or tokens[-1].value != ")":
@@ -147,8 +211,7 @@ def without_parentheses(tokens: list[Token]) -> list[Token]:
 
 
 def opens_condition(token: Token) -> bool:
-    words = token.value.split() if token.kind == "text" else []
-    return bool(words) and words[0].strip(",") in CONDITIONS
+    return token.kind == "text" and first_word(token) in CONDITIONS
 
 
 def condition_of(tokens: list[Token]) -> Node:
@@ -216,6 +279,8 @@ def listing(tokens: list[Token]) -> Node:
     joints = [token for token in tokens if token.value.strip() not in ("and", ",")]
     if len(joints) < len(tokens) and (compound := compound_quantity(joints)):
         return compound
+    if points := named_points(tokens):
+        return points
     parts: list[list[Token]] = [[]]
     joint = ","
     for token, depth in with_depth(tokens):
@@ -235,6 +300,44 @@ def listing(tokens: list[Token]) -> Node:
     if not items:
         raise UnreadableError("nothing between separators")
     return items[0] if len(items) == 1 else Listing(items, joint)  # type: ignore[arg-type]
+
+
+def named_points(tokens: list[Token]) -> Node | None:
+    """`x = 1, y = 2 or x = 2, y = 1` as the points (x, y) = (1, 2) and (x, y) = (2, 1)."""
+    parts: list[list[Token]] = [[]]
+    for token, depth in with_depth(tokens):
+        if depth == 0 and separator_of(token) == "or":
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    if not 1 < len(parts) <= MAX_ITEMS or not all(parts):
+        return None
+    points = [values_by_name(listing(trailing_comma(part))) for part in parts]
+    names = tuple(points[0])
+    if len(names) < 2 or any(set(point) != set(names) for point in points):
+        return None
+    label = Group("(", names, ")")
+    return Listing(
+        tuple(
+            Relation((label, Group("(", tuple(point[name] for name in names), ")")), ("=",))
+            for point in points
+        ),
+        "or",
+    )
+
+
+def values_by_name(node: Node) -> dict[Node, Node]:
+    """The values of x and y in `y = 2, x = 1`; nothing where it is something else."""
+    items = node.items if isinstance(node, Listing) else ()
+    if not names_each(items) or any(
+        not isinstance(item, Relation) or item.signs != ("=",) for item in items
+    ):
+        return {}
+    return {
+        item.operands[0]: item.operands[1]
+        for item in in_order_of_names(items)
+        if isinstance(item, Relation)
+    }
 
 
 def separator_of(token: Token) -> str | None:

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from verifiers.math_equivalence.conditions import (
+    INTEGERS,
+    conflict,
+    in_symbols,
+    is_understood,
+    say_the_same,
+    says_more,
+)
 from verifiers.math_equivalence.evaluate import Evaluator, numerics
 from verifiers.math_equivalence.expression import (
     Call,
@@ -15,9 +23,12 @@ from verifiers.math_equivalence.expression import (
     NamedSet,
     Node,
     Number,
+    Power,
+    Product,
     Relation,
     SetOf,
     SetOperation,
+    Sum,
     Symbol,
     Words,
     children,
@@ -36,18 +47,11 @@ from verifiers.math_equivalence.values import (
     is_real,
 )  # fmt: skip
 from verifiers.math_equivalence.verdict import Verdict, different, equal
-from verifiers.math_equivalence.words import text_form
 
 Compare = Callable[[Node, Node, MathParameters], Verdict]
 
 PARAMETERS: Final = frozenset("kmnljtpqs")
 """Names of integer parameters, where one is declared or stands beside π."""
-INTEGERS: Final = frozenset({"Z", "N", "Z+", "Z>0", "Z>=0", "N0", "N_0", "N*", "N+"})
-DECLARING: Final = frozenset(
-    "for where with if any all some every each arbitrary is are an be integer integers and in "
-    "an the value values of number numbers mathbb constant constants real fixed".split()
-)
-"""Words of "where k is any integer"."""
 DIGITS: Final = 40
 REACH: Final = 6
 """Members of a progression that are looked for in the other side, on either side of zero."""
@@ -55,10 +59,12 @@ REACH: Final = 6
 
 def compare(reference: Node, answer: Node, policy: MathParameters, again: Compare) -> Verdict:
     """Statements with conditions. `again` compares their parts."""
-    if not compatible_words(reference, answer) or is_restricted(reference, answer):
+    if not compatible_words(reference, answer, policy, again) or is_restricted(reference, answer):
         return different("condition", "condition")
     statements = [n.statement if isinstance(n, Conditional) else n for n in (reference, answer)]
     conditions = [n.condition if isinstance(n, Conditional) else None for n in (reference, answer)]
+    if conflict(*conditions):
+        return different("condition", "domain")
     if any(map(declares_integer, conditions)) and not any(map(declares_others, conditions)):
         statements = [without_label(statement) for statement in statements]
         if verdict := compare_families(statements[0], statements[1], least_counts(conditions)):
@@ -68,33 +74,35 @@ def compare(reference: Node, answer: Node, policy: MathParameters, again: Compar
     verdict = again(statements[0], statements[1], policy)
     if not verdict.equal or None in conditions:
         return verdict
-    left, right = conditions
-    assert left is not None
-    assert right is not None
-    if isinstance(left, Words) or isinstance(right, Words) or again(left, right, policy).equal:
+    left, right = (in_symbols(condition) for condition in conditions if condition is not None)
+    words = [side for side in (left, right) if isinstance(side, Words)]
+    if len(words) == 1 and is_understood(words[0]):
+        return verdict
+    if len(words) == 2 or again(left, right, policy).equal:
         return verdict
     return different("condition", "condition")
 
 
 def is_restricted(reference: Node, answer: Node) -> bool:
-    """The answer holds "if" something, and the reference without any condition."""
+    """The answer holds "if" something, or "for now, or 3", and the reference unconditionally."""
     if isinstance(reference, Conditional) or not isinstance(answer, Conditional):
         return False
-    return answer.keyword in ("if", "when")
+    return answer.keyword in ("if", "when") or says_more(answer.condition)
 
 
-def compatible_words(reference: Node, answer: Node) -> bool:
-    """Conditions in words must be the same words, unless they merely declare integers."""
-    texts = [
-        text_form(n.condition.text, fold=True)
-        for n in (reference, answer)
-        if isinstance(n, Conditional) and isinstance(n.condition, Words)
+def compatible_words(reference: Node, answer: Node, policy: MathParameters, again: Compare) -> bool:
+    """Conditions in words say the same, or merely declare what their letters are."""
+    both = [
+        node
+        for node in (reference, answer)
+        if isinstance(node, Conditional) and isinstance(node.condition, Words)
     ]
-    return len(texts) < 2 or texts[0] == texts[1] or all(map(merely_declares, texts))
-
-
-def merely_declares(text: str) -> bool:
-    return all(len(word) == 1 or word in DECLARING for word in text.split())
+    if len(both) < 2 or say_the_same(*both):
+        return True
+    left, right = (in_symbols(node.condition) for node in both)
+    if isinstance(left, Words) or isinstance(right, Words):
+        return False
+    return again(left, right, policy).equal
 
 
 def declares_integer(condition: Node | None) -> bool:
@@ -217,6 +225,8 @@ def compare_families(
     """
     if excludes(reference) != excludes(answer):
         return None
+    if least == (None, None):
+        reference, answer = without_alternation(reference), without_alternation(answer)
     with numerics:
         mine, theirs = progressions(reference), progressions(answer)
         if mine is None or theirs is None:
@@ -224,6 +234,20 @@ def compare_families(
         if covered(mine, theirs, least) and covered(theirs, mine, least[::-1]):
             return equal("family")
         return different("family", "different")
+
+
+def without_alternation(node: Node) -> Node:
+    """(-1)^n π/6 + nπ for even n and for odd n, as two families."""
+    names = free_symbols(node)
+    if isinstance(node, Relation) and isinstance(node.operands[0], Symbol):
+        names -= {node.operands[0].name}
+    alternates = any(n for n in walk(node) if isinstance(n, Power) and n.base == Number(-1))
+    if not alternates or len(names) != 1 or not names <= PARAMETERS:
+        return node
+    (name,) = names
+    twice = Product((Number(2), Symbol(name)))
+    counts = twice, Sum((twice, Number(1)))
+    return Listing(tuple(renamed(node, name, count) for count in counts), "or")
 
 
 def excludes(node: Node) -> bool:

@@ -111,8 +111,8 @@ def phrase(text: str) -> Node | None:
         return Constant("infinity")
     if NOTHING.fullmatch(form):
         return NamedSet("empty")
-    form = without_leading_words(plainly(form))
-    if found := PARITIES.fullmatch(form):
+    whole, form = without_leading_words(form), without_leading_words(plainly(form))
+    if found := PARITIES.fullmatch(form) or PARITIES.fullmatch(whole):
         return residue(int("odd" in (found["stated"], found["adjective"])), 2)
     if found := MULTIPLES.fullmatch(form):
         return multiples(int(found["modulus"]), bool(found["denied"]))

@@ -11,6 +11,7 @@ from typing import Final
 
 from verifiers.base import InvalidReference
 from verifiers.math_equivalence.boxes import boxed
+from verifiers.math_equivalence.comparison import compare
 from verifiers.math_equivalence.evaluate import Evaluator
 from verifiers.math_equivalence.expression import (
     STRUCTURES,
@@ -20,6 +21,7 @@ from verifiers.math_equivalence.expression import (
 )  # fmt: skip
 from verifiers.math_equivalence.extraction import extract
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
+from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.reading import Reading
 from verifiers.math_equivalence.statements import stated
 from verifiers.math_equivalence.values import NotNumericError, UndefinedError
@@ -29,6 +31,13 @@ MAX_SOLUTION_CHARACTERS: Final = 65_536
 """A worked solution, of which only the final answer is kept."""
 
 SAYS_SOMETHING: Final = re.compile(r"[^\W_]|\\(?:emptyset|varnothing|infty|pi)|∞|∅")
+REPHRASED: Final = re.compile(
+    r"(?P<first>.*?\S)\s*(?:"
+    r"\(\s*(?:(?:or )?equivalently,?|or|i\.e\.,?|that is,?)\s+(?P<bracketed>.*)\)"
+    r"|,?\s(?:(?:or )?equivalently,?|i\.e\.,?|that is,)\s+(?P<second>.*))",
+    re.DOTALL,
+)
+"""One value, and the same in another form."""
 CUT_LIST: Final = re.compile(r",[^,()\[\]{}]+,[\s$]*\Z")
 CUT_SIGN: Final = re.compile(r"(?:[=<>*/^]|\\(?:le|ge|ne|approx|cup|cap|in)|[0-9)\]}]\s*[+-])\s*\Z")
 COMMAND: Final = re.compile(r"\\[A-Za-z]+")
@@ -47,13 +56,22 @@ def read_reference(reference: str | int | float) -> Reading:
         text = final_answer(text)
         if CUT_LIST.search(text):
             raise InvalidReference("the reference is a list without its end")
-        reading = Reading(text)
+        reading = said_once(Reading(text))
         check(reading)
     except TooLargeError as error:
         raise InvalidReference(f"the reference is beyond a limit: {error}") from None
     except RecursionError:
         raise InvalidReference("the reference is nested too deep") from None
     return reading
+
+
+def said_once(reading: Reading) -> Reading:
+    """`1/2` of "1/2 (or 0.5)" and of "1/2, i.e. 0.5": the same value in two forms."""
+    if not isinstance(reading.node, Words) or not (found := REPHRASED.fullmatch(reading.cleaned)):
+        return reading
+    first, second = Reading(found["first"]), Reading(found["second"] or found["bracketed"])
+    same = compare(first, second, MathParameters()).equal
+    return reading if isinstance(first.node, Words) or not same else first
 
 
 def final_answer(text: str) -> str:

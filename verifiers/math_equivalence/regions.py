@@ -18,6 +18,7 @@ from verifiers.math_equivalence.expression import (
     Listing,
     NamedSet,
     Node,
+    Number,
     Relation,
     SetBuilder,
     SetOf,
@@ -146,7 +147,7 @@ def joined(parts: list[Region], contains: Contains) -> Region:
 
 
 def combined(node: SetOperation) -> Region:
-    parts = [region(part) for part in node.parts]
+    parts = [finite((p,)) if isinstance(p, Number) else region(p) for p in node.parts]
     if node.kind == "union":
         return joined(parts, lambda x: any(part.contains(x) for part in parts))
     if node.kind == "intersection":
