@@ -20,17 +20,25 @@ from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS
 CONCLUSION: Final = re.compile(
     r"\b(?:so|thus|hence|therefore|consequently|total|in all|altogether|finally|conclude|"
     r"conclusion|result|we (?:get|have|find|obtain)|equals?|is|are|was|makes?|has|have|gives)\b|="
-    r"|因此|所以|故|综上|∴|\\therefore",
+    r"|因此|所以|故|综上|答[:：]|∴|\\therefore",
     re.IGNORECASE,
 )
 CONCLUDING_OPENING: Final = re.compile(
     r"\s*(?:so|thus|hence|therefore|consequently|in total|finally|in conclusion|altogether)\b"
-    r"|\s*(?:因此|所以|故|综上|∴|\$?\\therefore)",
+    r"|\s*(?:因此|所以|故|综上|答[:：]|∴|\$?\\therefore)",
     re.IGNORECASE,
 )
 NUMBER: Final = re.compile(
     r"-?\\?\$?(?<![A-Za-z0-9_.])-?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?"
 )
+HEDGED: Final = re.compile(
+    r"\b(?:not|no|never|cannot|wrong|incorrect|false|doubt|if|suppose|maybe|perhaps|possibly|might|"
+    r"or|either|reference|hmm|wait|but|guess|said|claimed|told|others|"
+    r"than(?= -?\\?\$?[0-9]))\b|n['’]t\b|(?<=[0-9])、(?=[0-9])"
+    r"|不是|不为|不等于|或|也许|可能[是为]|也可能|如果|假设",
+    re.IGNORECASE,
+)
+"""Words of a sentence that does not conclude with one number of its own."""
 AFTER_NUMBER: Final = re.compile(r"(?:\s+[A-Za-z°]{1,14}){0,3}[\s.!*>$]*")
 CHOSEN_ENDINGS: Final = ("correct", "right", "correct answer", "correct option", "correct choice")
 CHOSEN: Final = re.compile(
@@ -40,9 +48,12 @@ CHOSEN: Final = re.compile(
 )
 SUMMARY: Final = re.compile(
     r"(?:(?:the|its|his|her|their)\b[^.?!,;:0-9]{1,80}? (?:is|are|equals|was)"
-    r"|there (?:are|is)|it is)"
-    r" (-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?%?)(?: [A-Za-z]{2,14}){0,3}[.!]?",
+    r"|there (?:are|is)|it is)(?: therefore| thus| then| hence)?"
+    r" (-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?)(?: [A-Za-z]{2,14}){0,3}[.!]?",
     re.IGNORECASE,
+)
+OPENING_WORD: Final = re.compile(
+    r"(?:so|thus|hence|therefore|finally),? (?=\$|\\\()", re.IGNORECASE
 )
 DOUBT: Final = re.compile(
     r"\b(?:not|no|never|n['’]t|wrong|incorrect|false|doubt|if|suppose|maybe|perhaps|or|and|reference|"
@@ -52,6 +63,13 @@ DOUBT: Final = re.compile(
     re.IGNORECASE,
 )
 """Words beside a number that change it, or leave it open whether it is meant."""
+BOLD_FORMULA: Final = re.compile(
+    r"\*\*(-?\$?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?%?|\$[^$\n*]{1,200}\$)\*\*"
+)
+MAX_HEDGE: Final = 24
+"""Characters before a formula in which a hedge speaks of the formula."""
+MAX_EMPHASISED_CHARACTERS: Final = 4096
+"""The end of a completion that is searched for formulas in bold."""
 MAX_WHOLE_CHARACTERS: Final = 600
 
 
@@ -63,10 +81,12 @@ def whole(text: str) -> Extraction | None:
     text = text.strip()
     if not text or len(text) > MAX_WHOLE_CHARACTERS or "\n\n" in text:
         return None
-    if text[0] in "因所故综∴" and CONCLUDING_OPENING.match(text):
+    if text[0] in "因所故综答∴" and CONCLUDING_OPENING.match(text):
         return None
     if not is_without_prose(text):
         return None
+    if opening := OPENING_WORD.match(text):
+        text = text[opening.end() :]
     return Extraction(text if "\\begin" in text else ", ".join(text.splitlines()), "whole")
 
 
@@ -140,11 +160,16 @@ def inline(text: str) -> Extraction | None:
     before = sentence[: last.start()]
     if before and not CONCLUSION.search(before):
         return None
+    if HEDGED.search(before[-MAX_HEDGE:].rpartition(",")[2]):
+        return None
     return Extraction(last[0], "inline")
 
 
 def concluding_number(text: str) -> Extraction | None:
-    """The last number of a sentence that opens with "so", "thus", or ends with it after "="."""
+    """The last number of a sentence that opens with "so", "thus", or ends with it after "=".
+
+    None, where the sentence denies it, or names another beside it.
+    """
     sentence = last_sentence(text)
     found = None
     for match in NUMBER.finditer(sentence):
@@ -154,9 +179,20 @@ def concluding_number(text: str) -> Extraction | None:
     opened = CONCLUDING_OPENING.match(sentence) is not None
     equated = sentence[: found.start()].rstrip(" $").endswith(("=", ">>"))
     ends = AFTER_NUMBER.fullmatch(sentence, found.end()) is not None
-    if not (opened or (equated and ends)):
+    if not (opened or (equated and ends)) or HEDGED.search(sentence):
         return None
     return Extraction(found[0], "number")
+
+
+def emphasised(text: str) -> Extraction | None:
+    """The number or formula in bold that is all of the last line; others in bold contradict it."""
+    text = text[-MAX_EMPHASISED_CHARACTERS:].rstrip()
+    before, _, line = text.rpartition("\n")
+    found = BOLD_FORMULA.fullmatch(line.strip())
+    if found is None or HEDGED.search(before.rstrip()[-MAX_HEDGE:]):
+        return None
+    others = dict.fromkeys(bold[1] for bold in BOLD_FORMULA.finditer(before))
+    return Extraction(found[1], "emphasis", tuple(other for other in others if other != found[1]))
 
 
 def last_number(text: str) -> Extraction | None:

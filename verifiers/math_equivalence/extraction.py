@@ -7,6 +7,7 @@ Rules, strongest first; the first that finds something decides:
               below a heading "Final Answer" or in the last <answer>…</answer>
     whole     the completion, where it is an answer and nothing else
     display   the last displayed formula, where nothing but punctuation follows
+    emphasis  the last line, where it is a formula or number in bold and nothing else
     inline    the last $…$, where it ends a concluding sentence
     number    the last number, where the last sentence concludes with it, or the number of
               a completion that is one sentence: "There are 42 ways."
@@ -30,6 +31,7 @@ from verifiers.math_equivalence.conclusions import (
     chosen,
     concluding_number,
     displayed,
+    emphasised,
     inline,
     last_number,
     only_display,
@@ -62,6 +64,7 @@ def extract(final: str, answer_from: AnswerFrom = "auto") -> Extraction | None:
             or chosen(final)
             or whole(final)
             or displayed(final, concluding=True)
+            or emphasised(final)
             or inline(final)
             or concluding_number(final)
             or summary(final)

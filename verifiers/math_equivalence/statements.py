@@ -21,18 +21,22 @@ from verifiers.math_equivalence.extracted import (
 from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS
 
 KEYWORDS: Final = ("nswer", "A:", "####", "答案", "故选")
-RARE_KEYWORDS: Final = ("ption is", "hoice is", "NSWER", "ntwort", "espuesta", "éponse", "твет")
+RARE_KEYWORDS: Final = (
+    "ption is", "hoice is", "NSWER", "ntwort", "espuesta", "éponse", "твет", "sposta", "答え",
+    "정답",
+)  # fmt: skip
 MAX_INDENT: Final = 8
 MAX_HEADING: Final = 32
 STATEMENT: Final = re.compile(
-    r"(?:nswers?|NSWER|ntwort|éponse|espuesta|твет)"
+    r"(?:nswers?|NSWER|ntwort|éponse|espuesta|sposta|твет|정답)"
     r"(?:\s*\([^()\n]{0,40}\))?"
     r"(?:\s+(?:to|of|for)\s+(?:the|this|that)\s+(?:\w+\s+){0,3}?"
     r"(?:question|problem|task|part|exercise))?"
     r"[\s*_]*"
-    r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es)\b"
-    r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?)"
-    r"|答案\s*+(?:应该|就)?\s*+(?:是|为|：|:|等于)\s*[:：]?"
+    r"(?:(?::|：|=)|(?:is|are|would be|should be|will be|must be|ist|est|es|é|è)\b"
+    r"(?:\s+(?:that|then|therefore|thus|simply|just|equal to|given by)\b)?[\s*_]*[:：]?"
+    r"|\.[*_]{1,3}(?=\s*\\?[$(\[0-9-]))"
+    r"|答えは|答案\s*+(?:应该|就)?\s*+(?:是|为|：|:|等于)\s*[:：]?"
     r"|故选\s*[:：]?|####"
     r"|(?:ption|hoice) is[\s*_]*[:：]?(?=[\s*_]*\(?[A-J]\b)"
 )
@@ -52,6 +56,8 @@ DENIED: Final = re.compile(
 """What makes of an announcement a supposition, a denial, or someone else's."""
 MAX_DENIAL: Final = 64
 CLAUSE_MARK: Final = re.compile(r"[\n.!?,;:。，*#]")
+OPENED_EMPHASIS: Final = re.compile(r"(?<=\w )\*{1,3}(?=\w?$)")
+"""Of "not the *answer:*"."""
 USUAL_BEGINNINGS: Final = frozenset(("", " ", "The ", "The final ", " the ", "the ", "Final "))
 
 LETTER_LINE: Final = re.compile(r"[ \t>*]*A:[ \t]*(?=\S)")
@@ -70,6 +76,8 @@ EXPLANATION: Final = re.compile(
     r",?\s+(?:because|since|as|which|where|(?<!or )so|by|from|for which)\b.*|,\s*(?:因为|其中).*"
     r"|\s+\((?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|"
     r"\w+ty)\b[a-z -]*\)$"
+    r"|\s+\((?:rounded|correct) to (?:the nearest )?(?:[0-9] )?[a-z ]{3,32}\)$"
+    r"|\s*(?:です|である|입니다)$"
 )
 
 
@@ -137,7 +145,8 @@ def is_denied(text: str, position: int) -> bool:
     """Whether the clause before an announcement supposes or denies it."""
     if position == 0 or text[position - 1] == "\n":
         return False
-    clause = CLAUSE_MARK.split(text[max(0, position - MAX_DENIAL) : position])[-1]
+    before = OPENED_EMPHASIS.sub("", text[max(0, position - MAX_DENIAL) : position])
+    clause = CLAUSE_MARK.split(before)[-1]
     return clause not in USUAL_BEGINNINGS and DENIED.search(clause) is not None
 
 
