@@ -144,8 +144,9 @@ def test_what_is_unfinished_at_the_deadline_is_an_error() -> None:
 def test_a_late_score_does_not_replace_the_deadlines_error() -> None:
     async def go() -> tuple[Score, Score]:
         job = scheduler().submit([Asynchronous(forever)], samples(1), deadline_s=0.01)
+        [batch] = job.batches
         (score,) = await job.result()
-        job.batches[0].settle(0, Score(reward=1.0))
+        batch.settle(0, Score(reward=1.0))
         assert job.scores[0] is not None
         return score, job.scores[0]
 
