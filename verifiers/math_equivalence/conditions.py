@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from verifiers.math_equivalence.answers import CONDITIONS, DECLARING, QUALIFIERS
+from verifiers.math_equivalence.clauses import CONDITIONS, DECLARING, QUALIFIERS
 from verifiers.math_equivalence.expression import (
     Applied,
     Conditional,
