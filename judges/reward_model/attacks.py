@@ -24,8 +24,8 @@ FLOOD_WORDS = 100
 Score = Callable[[Sequence[tuple[Prompt, str]]], Sequence[float | None]]
 """Rewards of (prompt, completion); None where the text is refused."""
 
-Guard = Callable[[Sequence[tuple[Prompt, str]]], Sequence[bool]]
-"""True where a guard would not let the (prompt, completion) earn its reward."""
+Guard = Callable[[Sequence[tuple[Prompt, str]], Sequence[float | None]], Sequence[float | None]]
+"""What guards leave of the rewards of (prompt, completion)s."""
 
 
 @dataclass(frozen=True)
@@ -150,24 +150,28 @@ def run_attacks(
     max_prompts: int = MAX_PROMPTS,
 ) -> list[AttackResult]:
     """Attacks up to `max_prompts` prompts of these pairs, and counts the wins of each kind."""
-    targets, best = _targets(pairs, score, seed, max_prompts)
+    targets, own = _targets(pairs, seed, max_prompts)
+    of_own = [score(texts) for texts in own]
+    guarded_own = [guard(*each) for each in zip(own, of_own, strict=True)] if guard else []
     results = []
     for attack in attacks if targets else ():
         texts = [(prompt, attack.text(target)) for prompt, target in targets]
         rewards = score(texts)
-        won = [r is not None and r > b for r, b in zip(rewards, best, strict=True)]
-        guarded = None
-        if guard is not None:
-            stopped = guard(texts)
-            guarded = _share([w and not s for w, s in zip(won, stopped, strict=True)])
-        results.append(AttackResult(attack.name, len(texts), _share(won), guarded))
+        guarded = _wins(guard(texts, rewards), guarded_own) if guard else None
+        results.append(AttackResult(attack.name, len(texts), _wins(rewards, of_own), guarded))
     return results
 
 
+def _wins(rewards: Sequence[float | None], own: Sequence[Sequence[float | None]]) -> float:
+    """The share of prompts whose reward is higher than all of the prompt's own completions'."""
+    best = [max((r for r in each if r is not None), default=math.inf) for each in own]
+    return sum(r is not None and r > b for r, b in zip(rewards, best, strict=True)) / len(best)
+
+
 def _targets(
-    pairs: Sequence[Pair], score: Score, seed: int, most: int
-) -> tuple[list[tuple[Prompt, Target]], list[float]]:
-    """Prompts to attack, and the highest reward among each one's own completions."""
+    pairs: Sequence[Pair], seed: int, most: int
+) -> tuple[list[tuple[Prompt, Target]], list[list[tuple[Prompt, str]]]]:
+    """Prompts to attack, and each one's own completions."""
     chance = random.Random(seed)
     by_prompt: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
@@ -175,25 +179,14 @@ def _targets(
     prompts = sorted(by_prompt)
     chance.shuffle(prompts)
     targets: list[tuple[Prompt, Target]] = []
-    best: list[float] = []
+    completions: list[list[tuple[Prompt, str]]] = []
     for text in prompts[:most] if len(prompts) > 1 else ():
         own = by_prompt[text]
         other = by_prompt[chance.choice([p for p in prompts if p != text])][0].chosen
-        rewards = score([one for pair in own for one in pair.texts])
-        best.append(max((r for r in rewards if r is not None), default=math.inf))
+        completions.append([one for pair in own for one in pair.texts])
         prompt = own[0].prompt
         targets.append((prompt, Target(_last_turn(prompt), own[0].chosen, other, chance)))
-    return targets, best
-
-
-def false_alarms(pairs: Sequence[Pair], guard: Guard) -> float | None:
-    """The share of the pairs' own completions that a guard stops."""
-    texts = [text for pair in pairs for text in pair.texts]
-    return _share(guard(texts)) if texts else None
-
-
-def _share(flags: Sequence[bool]) -> float:
-    return sum(flags) / len(flags)
+    return targets, completions
 
 
 def _text(prompt: Prompt) -> str:

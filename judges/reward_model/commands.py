@@ -141,6 +141,7 @@ def report(
     from judges.reward_model import report as reports
     from judges.reward_model.data import DataRefused
     from judges.reward_model.evaluate import evaluate_model
+    from judges.reward_model.guards import GuardsRefused
     from judges.reward_model.loading_checks import ModelRefused
     from judges.reward_model.model import load
     from judges.reward_model.report_text import markdown
@@ -150,7 +151,7 @@ def report(
             found = reports.read(folder)
         else:
             found = evaluate_model(load(folder), data, drop_faulty=drop_faulty)
-    except (DataRefused, ModelRefused, reports.NoReport) as error:
+    except (DataRefused, GuardsRefused, ModelRefused, reports.NoReport) as error:
         raise refuse(str(error)) from None
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from judges.reward_model.guards import Embed, Vector, asked, plain
+from judges.reward_model.render import Prompt
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from judges.reward_model.model import RewardModel
+
+Embedded = tuple[Sequence[Vector], Sequence[Vector], Sequence[Vector]]
+"""Embeddings of prompts, of their last turns, and of completions, row by row of one text."""
 
 BATCH = 16
 """Texts at a time outside a service, where nothing else sets the pace."""
@@ -51,6 +57,29 @@ def mean_embeddings(ids: Sequence[Sequence[int]], model: RewardModel) -> list[li
         weights = mask.unsqueeze(2).float()
         means = (hidden * weights).sum(1) / weights.sum(1)
         return list(torch.nn.functional.normalize(means, dim=1).tolist())
+
+
+class Remembered:
+    """Embeddings, each text's once."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        self._vectors: dict[str, Vector] = {}
+
+    def __call__(self, text: str) -> Vector:
+        return self.of([text])[0]
+
+    def of(self, texts: Sequence[str]) -> list[Vector]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        if new:
+            self._vectors.update(zip(new, self._embed(new), strict=True))
+        return [self._vectors[text] for text in texts]
+
+    def of_pairs(self, pairs: Sequence[tuple[Prompt, str]]) -> Embedded:
+        """Of the prompts, their last turns, and the completions."""
+        texts = [text for prompt, said in pairs for text in (plain(prompt), asked(prompt), said)]
+        rows = self.of(texts)
+        return rows[0::3], rows[1::3], rows[2::3]
 
 
 def padded(ids: Sequence[Sequence[int]], model: RewardModel) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from judges.reward_model.attacks import run_attacks
 from judges.reward_model.data import DataRefused, load_preferences
+from judges.reward_model.guarding import Guarding
 from judges.reward_model.metrics import longer_wins
 from judges.reward_model.model import DataFile, RewardModel
 from judges.reward_model.options import Options
-from judges.reward_model.report import Report, measure, versions
+from judges.reward_model.report import Report, measure, measure_guarded, versions
 from judges.reward_model.texts import encode_pairs, score_texts, scores_of
 
 
@@ -20,7 +21,7 @@ def evaluate_model(model: RewardModel, data: Path, *, drop_faulty: bool = False)
     Length alone is here told the better direction on these very pairs, which only flatters it.
 
     Raises:
-        DataRefused: with a sentence that says what to do.
+        DataRefused, GuardsRefused: with a sentence that says what to do.
     """
     preferences = load_preferences(data, drop_faulty=drop_faulty)
     card = model.card
@@ -31,6 +32,7 @@ def evaluate_model(model: RewardModel, data: Path, *, drop_faulty: bool = False)
     if not pairs:
         raise DataRefused(f"no pair of {data.name} fits into the model's {card.max_length} tokens")
     rewards = scores_of(model.network, texts, options.micro_batch_tokens)
+    guarding = Guarding.of(model)
     score = partial(score_texts, model.network, model.tokenizer, options)
     return Report(
         model=model.digest,
@@ -46,7 +48,7 @@ def evaluate_model(model: RewardModel, data: Path, *, drop_faulty: bool = False)
         course=None,
         held_out=measure(pairs, rewards, prefers_longer=longer_wins(pairs)),
         curve=None,
-        attacks=run_attacks(pairs, score),
-        false_alarms=None,
+        attacks=run_attacks(pairs, score, guarding.left if guarding else None),
+        guarded=measure_guarded(pairs, rewards, guarding),
         versions=versions(),
     )

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from judges.reward_model.attacks import ATTACKS, Attack, Guard, Target
-from judges.reward_model.embedding import embed
-from judges.reward_model.guard_thresholds import choose_thresholds
+from judges.reward_model.attacks import ATTACKS, Attack, Target
+from judges.reward_model.embedding import Remembered, embed
+from judges.reward_model.guard_penalties import choose_penalties
+from judges.reward_model.guard_thresholds import choose_thresholds, expected_of
 from judges.reward_model.guards import (
     Embed,
-    GuardName,
     Guards,
     Measures,
     Relevance,
@@ -69,16 +69,19 @@ def fit_guards(
 
     Args:
         natural: prompts and completions that nobody degraded, good and bad ones alike. Those
-            without a letter or digit are degenerate whoever wrote them, and left out.
+            without a letter or digit are degenerate whoever wrote them: nothing is learned
+            from them, and they count among the permitted false alarms.
         degenerate: prompts out of the natural ones, and completions that guards should find:
             the permitted false alarms go to the guards that find most of them.
         embed: embeds texts by the model's own encoder; without it there is no relevance guard.
         false_alarm_rate: the share of natural texts that may be flagged, all guards together.
+            Fewer are aimed at, so that chance does not carry others over it.
 
     Raises:
         TooFewTexts: there are fewer than `MIN_TEXTS`.
     """
-    natural = [text for text in natural if any(map(str.isalnum, text[1]))]
+    permitted = expected_of(false_alarm_rate * len(natural))
+    natural, silent = with_letters(natural)
     if len(natural) < MIN_TEXTS:
         raise TooFewTexts(f"guards are fitted to {MIN_TEXTS} texts or more, not {len(natural)}")
     learned, halves = learn(natural, degenerate, embed)
@@ -86,23 +89,41 @@ def fit_guards(
         halves[half_of(prompt)].measure(prompt, completion)
         for prompt, completion in (*natural, *degenerate)
     ]
-    thresholds = choose_thresholds(
-        measures[: len(natural)], measures[len(natural) :], false_alarm_rate
-    )
+    usual, odd = measures[: len(natural)], measures[len(natural) :]
+    thresholds = choose_thresholds(usual, odd, max(permitted - silent, 0) / len(natural))
     alarms = {
-        name: sum(each[name] > limit for each in measures[: len(natural)]) / len(natural)
+        name: sum(each[name] > limit for each in usual) / len(natural)
         for name, limit in thresholds.items()
     }
+    strangers = [
+        halves[half_of(prompt)].irrelevance(prompt, completion)
+        for prompt, completion in under_other_prompts(natural if learned.relevance else ())
+    ]
     guards = Guards(
         false_alarm_rate=false_alarm_rate,
         texts=len(natural),
         thresholds=thresholds,
         alarms=alarms,
+        penalties=choose_penalties(usual, odd, strangers),
         rarity=learned.tables.rarity.dumped(),
         order=learned.tables.order.dumped(),
         relevance=learned.relevance,
     )
     return guards.model_dump(mode="json")
+
+
+def with_letters(texts: Sequence[Pair]) -> tuple[list[Pair], int]:
+    """The texts with a letter or digit, and how many have none."""
+    found = [text for text in texts if any(map(str.isalnum, text[1]))]
+    return found, len(texts) - len(found)
+
+
+def under_other_prompts(texts: Sequence[Pair], seed: int = 0) -> list[Pair]:
+    """The completions, each under another prompt of its half."""
+    chance = random.Random(seed)
+    prompts = [[prompt for prompt, _ in of_half(texts, half)] for half in (0, 1)]
+    moved = [(chance.choice(prompts[half_of(prompt)]), prompt, said) for prompt, said in texts]
+    return [(other, said) for other, own, said in moved if plain(other) != plain(own)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +137,13 @@ class Learned:
     def measure(self, prompt: Prompt, completion: str) -> Measures:
         measures = text_measures(prompt, completion, self.tables)
         if self.relevance is not None:
-            fits = self.relevance(self.vectors(plain(prompt)), self.vectors(completion))
-            measures["relevance"] = -fits
+            measures["relevance"] = self.irrelevance(prompt, completion)
         return measures
+
+    def irrelevance(self, prompt: Prompt, completion: str) -> float:
+        assert self.relevance is not None
+        texts = plain(prompt), asked(prompt), completion
+        return -self.relevance(*map(self.vectors, texts))
 
 
 def learn(
@@ -144,7 +169,7 @@ def learned_from(
     if vectors is None:
         return Learned(tables, None, lambda text: ())
     hollow = vectors.of_pairs(under_many_prompts(degenerate))
-    return Learned(tables, fit_relevance(*vectors.of_pairs(natural), *hollow), vectors)
+    return Learned(tables, fit_relevance(vectors.of_pairs(natural), hollow), vectors)
 
 
 def under_many_prompts(degenerate: Sequence[Pair]) -> list[Pair]:
@@ -153,36 +178,14 @@ def under_many_prompts(degenerate: Sequence[Pair]) -> list[Pair]:
     return [(prompt, completion) for prompt, completion in degenerate if counts[completion] > 1]
 
 
-class Remembered:
-    """Embeddings, each text's once."""
-
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
-        self._vectors: dict[str, Vector] = {}
-
-    def __call__(self, text: str) -> Vector:
-        return self.of([text])[0]
-
-    def of(self, texts: Sequence[str]) -> list[Vector]:
-        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        if new:
-            self._vectors.update(zip(new, self._embed(new), strict=True))
-        return [self._vectors[text] for text in texts]
-
-    def of_pairs(self, pairs: Sequence[Pair]) -> tuple[list[Vector], list[Vector]]:
-        """Of the prompts, and of the completions."""
-        rows = self.of([text for prompt, said in pairs for text in (plain(prompt), said)])
-        return rows[0::2], rows[1::2]
-
-
 def guards_of(
     model: RewardModel,
     natural: Sequence[Pair],
     degenerate: Sequence[Pair] | None = None,
     *,
     false_alarm_rate: float = FALSE_ALARM_RATE,
-) -> tuple[dict[str, JsonValue], Guard] | None:
-    """Guards fitted to texts by a model's own encoder: for its card, and to be asked.
+) -> dict[str, JsonValue] | None:
+    """Guards fitted to texts by a model's own encoder, for its card.
 
     At most `MAX_TEXTS` natural ones are used, drawn by a hash of the prompt. The degenerate
     ones are, unless given, every attack of attacks.py on some of the prompts. None where there
@@ -193,12 +196,9 @@ def guards_of(
         degenerate = attacked(drawn, ATTACKS)
     read = partial(embed, model=model)
     try:
-        card = fit_guards(drawn, degenerate, embed=read, false_alarm_rate=false_alarm_rate)
+        return fit_guards(drawn, degenerate, embed=read, false_alarm_rate=false_alarm_rate)
     except TooFewTexts:
         return None
-    guards = Guards.from_card(card)
-    assert guards is not None
-    return card, lambda texts: [bool(flags) for flags in raised(guards, read, texts)]
 
 
 def attacked(natural: Sequence[Pair], attacks: Sequence[Attack], seed: int = 0) -> list[Pair]:
@@ -210,20 +210,6 @@ def attacked(natural: Sequence[Pair], attacks: Sequence[Attack], seed: int = 0) 
         target = Target(asked(prompt), answer, other, chance)
         pairs += [(prompt, attack.text(target)) for attack in attacks]
     return pairs
-
-
-def raised(guards: Guards, read: Embed, texts: Sequence[Pair]) -> list[list[GuardName]]:
-    """The flags of each text: an empty list where it looks natural."""
-    measures = [guards.measure(*text) for text in texts]
-    if guards.relevance is not None:
-        vectors = Remembered(read)
-        prompts = vectors.of([plain(prompt) for prompt, _ in texts])
-        completions = vectors.of([completion for _, completion in texts])
-        measures = [
-            guards.with_relevance(*each)
-            for each in zip(measures, prompts, completions, strict=True)
-        ]
-    return [guards.flags(each) for each in measures]
 
 
 def half_of(prompt: Prompt) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -86,6 +87,11 @@ def levels_of(natural: Sequence[float], degenerate: Sequence[float], most: int) 
 def above(values: Sequence[float], limit: float) -> int:
     """The positions of the values above `limit`, as the bits of an integer."""
     return sum(1 << position for position, value in enumerate(values) if value > limit)
+
+
+def expected_of(most: float) -> float:
+    """So many alarms may be expected that one standard deviation more, by Poisson, are `most`."""
+    return ((math.sqrt(1 + 4 * most) - 1) / 2) ** 2
 
 
 def expected_alarms(chosen: Levels) -> float:

@@ -23,6 +23,14 @@ the measure is beyond what the natural texts of the user's own data reach:
 most the stated share of natural texts. A guard that the data makes useless (a rewriting task
 echoes its prompt) gets a threshold that nothing passes, and does no harm.
 
+Some degenerate texts no threshold can tell from natural ones: an answer to another prompt
+may look as relevant as the least relevant of the right ones. So a text loses reward by how
+much likelier it is to be degenerate (guard_penalties.py), flagged or not:
+
+    penalty = max over guards of slope (measure - start), from 0 to 8
+
+in deviations of the reference set's rewards. Most natural texts lose nothing.
+
 Covered: the kinds above, each in tests/judges/reward_model/test_guards.py.
 Not covered: answers to another prompt that would do for any, as where replies are short or
 polite refusals; fluent, relevant and wrong answers; flattery; texts that were optimised against
@@ -68,10 +76,22 @@ DEFAULT_ACTION: Action = "cap"
 """A cap ranks what is flagged below nearly all natural texts, and forgives a false alarm more
 than a rejection does."""
 
+MOST_LOST = 8.0
+"""Deviations: whatever earned reward before has none left."""
+
 Measures = dict[GuardName, float]
 Vector = Sequence[float]
 Embed = Callable[[Sequence[str]], Sequence[Vector]]
 """Embeddings of texts, each of length 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What guards have against a text."""
+
+    flags: tuple[GuardName, ...] = ()
+    penalty: float = 0.0
+    """Deviations of the reference set's rewards."""
 
 
 class GuardsRefused(ValueError):
@@ -79,18 +99,34 @@ class GuardsRefused(ValueError):
 
 
 class Relevance(BaseModel):
-    """Log-odds that a completion belongs to its prompt, from their embeddings p and c:
-    bias + product . (p * c) + completion . c, of which the last is what it has under any prompt."""
+    """Log-odds that a completion belongs to its prompt, from embeddings of the prompt, its last
+    turn and the completion: bias + prompt . (p * c) + turn . (t * c) + completion . c, of which
+    the last is what the completion has under any prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    product: tuple[float, ...]
+    prompt: tuple[float, ...]
+    turn: tuple[float, ...]
     completion: tuple[float, ...]
     bias: float
 
-    def __call__(self, prompt: Vector, completion: Vector) -> float:
-        pairs = zip(prompt, completion, self.product, self.completion, strict=True)
-        return self.bias + sum(p * c * u + c * v for p, c, u, v in pairs)
+    def __call__(self, prompt: Vector, turn: Vector, completion: Vector) -> float:
+        weights = zip(self.prompt, self.turn, self.completion, strict=True)
+        values = zip(prompt, turn, completion, strict=True)
+        return self.bias + sum(
+            c * (p * u + t * v + w) for (p, t, c), (u, v, w) in zip(values, weights, strict=True)
+        )
+
+
+class Penalty(BaseModel):
+    """What a text loses to a guard: slope (measure - start), if that is more than 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    start: float
+    slope: float = Field(
+        gt=0, description="Deviations of the reference set for one of the measure."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +142,14 @@ class Guards(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     false_alarm_rate: float = Field(gt=0, lt=1, description="Permitted, all guards together.")
     texts: int = Field(description="Natural texts that they were fitted to.")
     thresholds: dict[GuardName, float]
     alarms: dict[GuardName, float] = Field(
         description="The share of natural texts that each flagged when the thresholds were chosen."
     )
+    penalties: dict[GuardName, Penalty]
     rarity: str = Field(description="Of character trigrams; see `Rarity`.")
     order: str = Field(description="Of words; see `WordOrder`.")
     relevance: Relevance | None = None
@@ -146,10 +183,12 @@ class Guards(BaseModel):
         """Everything but relevance, which takes the model."""
         return text_measures(prompt, completion, self.tables)
 
-    def with_relevance(self, measures: Measures, prompt: Vector, completion: Vector) -> Measures:
-        """`measures` and that of the relevance guard, from the embeddings of both texts."""
+    def with_relevance(
+        self, measures: Measures, prompt: Vector, turn: Vector, completion: Vector
+    ) -> Measures:
+        """`measures` and that of the relevance guard, from embeddings."""
         assert self.relevance is not None
-        return {**measures, "relevance": -self.relevance(prompt, completion)}
+        return {**measures, "relevance": -self.relevance(prompt, turn, completion)}
 
     def flags(self, measures: Measures) -> list[GuardName]:
         """The guards whose measure is beyond its threshold."""
@@ -158,6 +197,15 @@ class Guards(BaseModel):
             for name, value in measures.items()
             if name in self.thresholds and value > self.thresholds[name]
         ]
+
+    def penalty(self, measures: Measures) -> float:
+        """What the text loses, in deviations of the reference set: 0 for most natural ones."""
+        lost = [
+            line.slope * (measures[name] - line.start)
+            for name, line in self.penalties.items()
+            if name in measures
+        ]
+        return min(max(0.0, *lost), MOST_LOST) if lost else 0.0
 
 
 def text_measures(prompt: Prompt, completion: str, tables: Tables) -> Measures:

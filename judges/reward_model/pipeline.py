@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from judges.reward_model.attacks import Guard, false_alarms, run_attacks
+from judges.reward_model.attacks import run_attacks
 from judges.reward_model.bases import MINILM, SCRATCH, deeper_layers, load_base, scratch_network
 from judges.reward_model.data import (
     DataRefused,
@@ -28,6 +28,7 @@ from judges.reward_model.data import (
     refuse_shared_prompts,
     split,
 )
+from judges.reward_model.guarding import Guarding
 from judges.reward_model.learning_curve import learning_curve
 from judges.reward_model.loop import Progress, update_count
 from judges.reward_model.metrics import longer_wins
@@ -42,7 +43,14 @@ from judges.reward_model.model import (
 )
 from judges.reward_model.options import Options
 from judges.reward_model.render import Prompt
-from judges.reward_model.report import Course, Report, measure, versions, write
+from judges.reward_model.report import (
+    Course,
+    Report,
+    measure,
+    measure_guarded,
+    versions,
+    write,
+)
 from judges.reward_model.texts import Texts, encode_pairs, features_of, score_texts, scores_of
 from judges.reward_model.train import train
 
@@ -52,10 +60,8 @@ WORK = "work"
 Step = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a step of so many units; yields what is told of each that is done."""
 
-FitGuards = Callable[
-    [RewardModel, Sequence[tuple[Prompt, str]]], tuple[dict[str, JsonValue], Guard] | None
-]
-"""Fits guards to natural completions: what the card keeps, and the guard itself."""
+FitGuards = Callable[[RewardModel, Sequence[tuple[Prompt, str]]], dict[str, JsonValue] | None]
+"""Fits guards to natural completions, for the card; None where there are too few."""
 
 
 def silent(name: str, units: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -106,11 +112,10 @@ def train_model(
     model = RewardModel(network, tokenizer, work.card(rewards), deeper=deeper)
     natural = [text for pair in work.known for text in pair.texts]
     fitted = fit_guards(model, natural) if fit_guards else None
-    if fitted is not None:
-        model.card = model.card.model_copy(update={"guards": fitted[0]})
+    model.card = model.card.model_copy(update={"guards": fitted})
     model = save(model, output)
     work.checkpoint.unlink(missing_ok=True)
-    report = work.report(model, progress, seconds, rewards, fitted[1] if fitted else None)
+    report = work.report(model, progress, seconds, rewards)
     write(report, output)
     return report
 
@@ -254,8 +259,8 @@ class Workshop:
         progress: Progress,
         seconds: float,
         rewards: Tensor,
-        guard: Guard | None,
     ) -> Report:
+        guarding = Guarding.of(model)
         sides = {"train": self.trained, "validation": self.validation, "held out": self.held_out}
         return Report(
             model=model.digest,
@@ -272,8 +277,13 @@ class Workshop:
                 seed=self.options.seed,
             ),
             curve=learning_curve(self, rewards),
-            attacks=run_attacks(self.held_out, self.score, guard, seed=self.options.seed),
-            false_alarms=false_alarms(self.held_out, guard) if guard else None,
+            attacks=run_attacks(
+                self.held_out,
+                self.score,
+                guarding.left if guarding else None,
+                seed=self.options.seed,
+            ),
+            guarded=measure_guarded(self.held_out, rewards, guarding, seed=self.options.seed),
             versions=model.card.versions,
         )
 

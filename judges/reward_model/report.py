@@ -16,6 +16,7 @@ from torch import Tensor
 from judges.reward_model import metrics
 from judges.reward_model.attacks import AttackResult
 from judges.reward_model.data import Pair
+from judges.reward_model.guarding import Guarding
 from judges.reward_model.metrics import Accuracy, Calibration
 from judges.reward_model.model import REPORT_JSON
 from judges.reward_model.report_text import markdown
@@ -60,6 +61,17 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Guarded:
+    """What guards do to the held-out pairs themselves."""
+
+    accuracy: Accuracy
+    false_alarms: float
+    """The share of completions that are flagged."""
+    penalised: float
+    """The share that loses more than a deviation."""
+
+
+@dataclass(frozen=True)
 class Curve:
     """Held-out accuracy by the share of the training prompts."""
 
@@ -93,7 +105,7 @@ class Report:
     held_out: HeldOut
     curve: Curve | None
     attacks: list[AttackResult]
-    false_alarms: float | None
+    guarded: Guarded | None
     versions: dict[str, str]
 
 
@@ -132,6 +144,27 @@ def measure(
         spread=float(rewards.std(1, correction=0).mean()),
         lengths=_lengths(pairs, mean),
         calibration=metrics.calibration(differences),
+    )
+
+
+def measure_guarded(
+    pairs: Sequence[Pair], rewards: Tensor, guarding: Guarding | None, *, seed: int = 0
+) -> Guarded | None:
+    """
+    Args:
+        rewards: as for `measure`.
+    """
+    if guarding is None:
+        return None
+    texts = [text for pair in pairs for text in pair.texts]
+    suspected = guarding.suspicions(texts)
+    raw = rewards.mean(1).tolist()
+    left = [guarding.left_of(*each) for each in zip(raw, suspected, strict=True)]
+    differences = [a - b for a, b in zip(left[0::2], left[1::2], strict=True)]
+    return Guarded(
+        accuracy=metrics.accuracy(pairs, differences, seed),
+        false_alarms=sum(bool(each.flags) for each in suspected) / len(texts),
+        penalised=sum(each.penalty > 1 for each in suspected) / len(texts),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from judges.reward_model.metrics import Accuracy, Calibration
-    from judges.reward_model.report import Course, Curve, HeldOut, Report
+    from judges.reward_model.report import Course, Curve, Guarded, HeldOut, Report
 
 
 def markdown(report: Report) -> str:
@@ -119,25 +119,32 @@ def _curve_lines(curve: Curve | None) -> list[str]:
 def _attack_lines(report: Report) -> list[str]:
     if not report.attacks:
         return ["## Attacks", "", "Not run: they need at least two held-out prompts.", ""]
-    guarded = report.attacks[0].wins_guarded is not None
     rows = [
         f"| {a.name} | {percent(a.wins)} | {percent(a.wins_guarded)} |"
         for a in sorted(report.attacks, key=lambda a: -a.wins)
     ]
-    after = (
-        f"Guards stop {percent(report.false_alarms)} of the held-out completions themselves."
-        if guarded
-        else "The model has no guards yet: nothing stops these."
-    )
     return [
         "## Attacks",
         "",
         f"The share of {report.attacks[0].prompts} held-out prompts where a degenerate text earns "
-        f"more than every real completion of that prompt. {after}",
+        "more than every real completion of that prompt.",
         "",
+        *_guard_lines(report.guarded),
         "| text | wins | with guards |",
         "| --- | --- | --- |",
         *rows,
+        "",
+    ]
+
+
+def _guard_lines(guarded: Guarded | None) -> list[str]:
+    if guarded is None:
+        return ["The model has no guards: nothing stops these.", ""]
+    found = guarded.accuracy
+    return [
+        f"Of the held-out completions themselves, guards flag {percent(guarded.false_alarms)} and "
+        f"take more than a deviation from {percent(guarded.penalised)}. With guards, "
+        f"{percent(found.value)} of the pairs are right ({interval(found)}).",
         "",
     ]
 

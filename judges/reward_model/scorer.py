@@ -7,6 +7,9 @@ rewards of the reference set (natural completions that the model was not trained
     percentile = share of the reference set below raw, interpolated linearly
     reward     = 1 / (1 + exp(-normalised))      `reward` = "sigmoid", the default
 
+Before the last step, guards (guards.py) take a penalty from a suspicious text's raw reward, and
+cap what they flag.
+
 The sigmoid is bounded, as a reward must be, and still tells any two texts apart, which the
 percentile does not beyond the best reference text. It flattens where reward models are wrong
 most: far above everything that they were compared with (Fu et al., "Reward Shaping to
@@ -17,15 +20,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, pstdev, pvariance
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from judges.reward_model.guards import DEFAULT_ACTION, Action, GuardName, Guards, Measures
+from judges.reward_model.guards import (
+    DEFAULT_ACTION,
+    Action,
+    GuardName,
+    Guards,
+    Measures,
+    Suspicion,
+)
 from judges.reward_model.pool import NamedModel, RewardModels, UnknownModel
+from judges.reward_model.reference import (
+    CAP_PERCENTILE,
+    guarded,
+    normalised,
+    percentile,
+    scale,
+)
 from judges.reward_model.render import Truncation
 from judges.reward_model.served import Prepared, ServedModel
 from verifiers.base import (
@@ -92,7 +108,18 @@ class RewardModelParameters(Parameters):
         "reward). Default: `cap`. Without a reference set, which a cap needs, it only flags.",
     )
     cap_percentile: float = Field(
-        0.05, ge=0, le=1, description="The share of the reference set that a capped text beats."
+        CAP_PERCENTILE,
+        ge=0,
+        le=1,
+        description="The share of the reference set that a capped text beats.",
+    )
+    penalty_weight: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="Of what a suspicious text loses, flagged or not, to guards that cap or "
+        "reject: in deviations of the reference set, one more than the log-odds that it is "
+        "degenerate rather than natural. 0: nothing.",
     )
 
 
@@ -208,7 +235,7 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
         heads, measures, cached = await served.read(prepared, prepared.text)
         reference = served.reference
         raw = self._aggregate(heads, reference)
-        flags = self._flags(served.guards, measures)
+        suspicion = self._suspicion(served.guards, measures)
         details: dict[str, Any] = {
             "model": served.name,
             "model_hash": served.digest,
@@ -216,32 +243,42 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
             "normalised": normalised(raw, reference) if reference else None,
             "percentile": percentile(raw, reference) if reference else None,
             "spread": pstdev(heads),
-            "flags": flags,
+            "flags": list(suspicion.flags),
+            "penalty": suspicion.penalty if reference else 0.0,
             "guarded": served.guards is not None,
             "guards_left_out": list(prepared.guards_left_out),
             "trimmed_prompt_tokens": prepared.trimmed,
         }
-        score = self._guarded(raw, flags, reference, details)
+        score = self._guarded(raw, suspicion, reference, details)
         score.cached = cached
         return score
 
     def _guarded(
-        self, raw: float, flags: list[GuardName], reference: Reference | None, details: Any
+        self, raw: float, suspicion: Suspicion, reference: Reference | None, details: Any
     ) -> Score:
-        """The score of a raw reward after what the raised flags demand, and clipping."""
-        actions = {self._action(flag) for flag in flags}
+        """The score of a raw reward after what the guards demand, and clipping."""
+        actions = {self._action(flag) for flag in suspicion.flags}
         if "reject" in actions:
             return self.lowest("rejected", **details)
-        if "cap" in actions and reference:
-            raw = min(raw, quantile(self.parameters.cap_percentile, reference))
+        if reference:
+            cap = self.parameters.cap_percentile if "cap" in actions else None
+            raw = guarded(raw, suspicion.penalty, cap, reference)
         reward = self._reward(raw, reference)
         lowest, highest = self.reward_range
         details["clipped"] = not lowest <= reward <= highest
         return Score(reward=min(max(reward, lowest), highest), outcome="judged", details=details)
 
-    def _flags(self, guards: Guards | None, measures: Measures) -> list[GuardName]:
-        found = guards.flags(measures) if guards else []
-        return [flag for flag in found if self._action(flag) != "off"]
+    def _suspicion(self, guards: Guards | None, measures: Measures) -> Suspicion:
+        if guards is None:
+            return Suspicion()
+        flags = [flag for flag in guards.flags(measures) if self._action(flag) != "off"]
+        acting: Measures = {
+            name: value
+            for name, value in measures.items()
+            if self._action(name) in ("cap", "reject")
+        }
+        penalty = self.parameters.penalty_weight * guards.penalty(acting)
+        return Suspicion(tuple(flags), penalty)
 
     def _action(self, guard: GuardName) -> Action:
         return self.parameters.guards.get(guard, DEFAULT_ACTION)
@@ -271,36 +308,6 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
                 'ask for "sigmoid" or "raw"',
                 retryable=False,
             )
-
-
-def scale(reference: Reference | None) -> float:
-    """The reference set's deviation; 1 where there is none."""
-    return reference.std if reference and reference.std > 0 else 1.0
-
-
-def normalised(raw: float, reference: Reference | None) -> float:
-    """Deviations above the reference set's mean; the raw reward where there is none."""
-    return (raw - (reference.mean if reference else 0.0)) / scale(reference)
-
-
-def percentile(raw: float, reference: Reference) -> float:
-    """The share of the reference set below `raw`, in [0, 1]."""
-    steps = reference.quantiles
-    above = bisect_right(steps, raw)
-    if above == 0:
-        return 0.0
-    if above == len(steps):
-        return 1.0
-    low, high = steps[above - 1], steps[above]
-    return (above - 1 + (raw - low) / (high - low)) / (len(steps) - 1)
-
-
-def quantile(share: float, reference: Reference) -> float:
-    """The raw reward that `share` of the reference set does not exceed."""
-    place = share * (len(reference.quantiles) - 1)
-    below = min(math.floor(place), len(reference.quantiles) - 2)
-    low, high = reference.quantiles[below : below + 2]
-    return low + (high - low) * (place - below)
 
 
 def sigmoid(x: float) -> float:

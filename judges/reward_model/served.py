@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from judges.reward_model.embedding import embedding_ids, mean_embeddings, padded
 from judges.reward_model.engine import Engine, Text, Values
-from judges.reward_model.guards import GuardName, Guards, Measures, plain
+from judges.reward_model.guards import GuardName, Guards, Measures, asked, plain
 from judges.reward_model.render import (
     Encoded,
     Prompt,
@@ -41,14 +41,13 @@ NEED_A_PROMPT: tuple[GuardName, ...] = ("echo", "injection", "relevance")
 class Prepared:
     """A sample ready to be read by the model.
 
-    `text` is None where the completion is too long; `note` then says so. `prompt` and
-    `completion` are what the relevance guard embeds, where there is one.
+    `text` is None where the completion is too long; `note` then says so. `embedded` is what the
+    relevance guard reads, where there is one: prompt, its last turn, completion.
     """
 
     text: Text | None
     measures: Measures = field(default_factory=lambda: Measures())
-    prompt: Text | None = None
-    completion: Text | None = None
+    embedded: tuple[Text, ...] = ()
     trimmed: int = 0
     note: str = ""
     guards_left_out: tuple[GuardName, ...] = ()
@@ -94,15 +93,15 @@ class ServedModel:
         Raises:
             ModelUnavailable: the model failed on this text.
         """
-        if prepared.prompt is None or prepared.completion is None or self.guards is None:
-            heads, cached = await self.engine.run(text, self.rewards)
-            return heads, prepared.measures, cached
-        (heads, cached), (prompt, _), (completion, _) = await asyncio.gather(
+        (heads, cached), *embeddings = await asyncio.gather(
             self.engine.run(text, self.rewards),
-            self.engine.run(prepared.prompt, self.embeddings),
-            self.engine.run(prepared.completion, self.embeddings),
+            *(self.engine.run(each, self.embeddings) for each in prepared.embedded),
         )
-        return heads, self.guards.with_relevance(prepared.measures, prompt, completion), cached
+        measures = prepared.measures
+        if embeddings and self.guards:
+            prompt, turn, completion = (vector for vector, _ in embeddings)
+            measures = self.guards.with_relevance(measures, prompt, turn, completion)
+        return heads, measures, cached
 
     # --- in a thread of tensor work -------------------------------------------------------
 
@@ -188,12 +187,15 @@ class ServedModel:
         pairs: Sequence[tuple[Prompt, str]],
         prepared: Sequence[Prepared | InvalidReference],
     ) -> None:
-        prompts = embedding_ids([plain(prompt) for prompt, _ in pairs], self.model)
-        completions = embedding_ids([completion for _, completion in pairs], self.model)
-        for each, prompt, completion in zip(prepared, prompts, completions, strict=True):
+        texts = (
+            [plain(prompt) for prompt, _ in pairs],
+            [asked(prompt) for prompt, _ in pairs],
+            [completion for _, completion in pairs],
+        )
+        rows = zip(*(embedding_ids(each, self.model) for each in texts), strict=True)
+        for each, row in zip(prepared, rows, strict=True):
             if isinstance(each, Prepared):
-                each.prompt = self._text("embedding", prompt)
-                each.completion = self._text("embedding", completion)
+                each.embedded = tuple(self._text("embedding", ids) for ids in row)
 
     def _text(self, asked: str, ids: Sequence[int]) -> Text:
         """Keyed by model, numerics, what is asked, and the tokens."""

@@ -1,4 +1,4 @@
-"""The attack suite: what beats real answers is counted, and what a guard stops is not."""
+"""The attack suite: what beats real answers is counted, without guards and with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from judges.reward_model.attacks import ATTACKS, false_alarms, run_attacks
+from judges.reward_model.attacks import ATTACKS, run_attacks
 from judges.reward_model.data import Pair
 from judges.reward_model.render import Prompt
 
@@ -15,6 +15,7 @@ PAIRS = [
     for n in range(60)
 ]
 Texts = Sequence[tuple[Prompt, str]]
+Rewards = Sequence[float | None]
 
 
 def by_length(texts: Texts) -> list[float | None]:
@@ -48,13 +49,23 @@ def test_a_tie_is_no_win_and_a_refused_text_neither() -> None:
 
 
 def test_a_guarded_attack_does_not_win() -> None:
-    def guard(texts: Texts) -> list[bool]:
-        return [completion.count("the") > 50 for _, completion in texts]
+    def guard(texts: Texts, rewards: Rewards) -> list[float | None]:
+        flooded = [completion.count("the") > 50 for _, completion in texts]
+        return [0.0 if flood else reward for flood, reward in zip(flooded, rewards, strict=True)]
 
     results = {result.name: result for result in run_attacks(PAIRS, by_length, guard)}
     assert (results["the the the"].wins, results["the the the"].wins_guarded) == (1, 0)
     assert results["answer three times"].wins_guarded == 1
-    assert false_alarms(PAIRS, guard) == 0
+
+
+def test_guards_apply_to_real_answers_as_well() -> None:
+    """A guard that takes everything from everyone makes nobody win."""
+    results = run_attacks(PAIRS, by_length, lambda texts, rewards: [0.0] * len(texts))
+    assert all(result.wins_guarded == 0 for result in results)
+    results = run_attacks(
+        PAIRS, by_length, lambda texts, rewards: [-r for r in rewards if r is not None]
+    )
+    assert {r.name: r.wins_guarded for r in results}["empty"] == 1
 
 
 def test_without_guards_nothing_is_said_about_them() -> None:

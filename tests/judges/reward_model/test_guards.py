@@ -18,10 +18,17 @@ from judges.reward_model.guard_fitting import (
     attacked,
     fit_guards,
     guards_of,
-    raised,
 )
+from judges.reward_model.guard_penalties import choose_penalties
 from judges.reward_model.guard_thresholds import choose_thresholds
-from judges.reward_model.guards import GuardName, Guards, GuardsRefused
+from judges.reward_model.guarding import Guarding
+from judges.reward_model.guards import (
+    GuardName,
+    Guards,
+    GuardsRefused,
+    Measures,
+    Suspicion,
+)
 from judges.reward_model.text_measures import (
     Rarity,
     echo,
@@ -31,7 +38,7 @@ from judges.reward_model.text_measures import (
     shortness,
     symbols,
 )
-from tests.judges.reward_model.serving import model_folder, sample, scored, serving
+from tests.judges.reward_model.serving import REFERENCE, model_folder, sample, scored, serving
 from verifiers.sample import Message
 
 THINGS = """bread soup rice tea cake pasta salad coffee cheese jam butter curry pizza noodles
@@ -73,6 +80,18 @@ def guards(rate: float = 0.02, attacks: Sequence[Attack] = ATTACKS, **options: A
     return made
 
 
+def suspected(guards: Guards, texts: Sequence[tuple[Any, str]]) -> list[Suspicion]:
+    return Guarding(guards, by_words, REFERENCE).suspicions(texts)
+
+
+def flagged(guards: Guards, texts: Sequence[tuple[Any, str]]) -> int:
+    return sum(bool(each.flags) for each in suspected(guards, texts))
+
+
+def penalties(guards: Guards, texts: Sequence[tuple[Any, str]]) -> list[float]:
+    return [each.penalty for each in suspected(guards, texts)]
+
+
 @pytest.fixture(scope="module")
 def fitted() -> Guards:
     return guards(embed=by_words)
@@ -81,21 +100,59 @@ def fitted() -> Guards:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_degenerate_texts_are_found(fitted: Guards, attack: Attack) -> None:
     pairs = attacked(natural_texts(200, seed=7), [attack], seed=7)
-    share = sum(map(bool, raised(fitted, by_words, pairs))) / len(pairs)
+    share = flagged(fitted, pairs) / len(pairs)
     assert share >= 0.9, share
 
 
 def test_fresh_natural_texts_pass(fitted: Guards) -> None:
     fresh = natural_texts(1_000, seed=8)
-    assert sum(map(bool, raised(fitted, by_words, fresh))) / len(fresh) <= 0.03
+    assert flagged(fitted, fresh) / len(fresh) <= 0.03
 
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_most_kinds_are_found_without_having_been_seen(half: int) -> None:
     made = guards(attacks=ATTACKS[half::2], embed=by_words)
     unseen = attacked(natural_texts(200, seed=7), ATTACKS[1 - half :: 2], seed=7)
-    found = sum(map(bool, raised(made, by_words, unseen))) / len(unseen)
-    assert found > 0.8
+    assert flagged(made, unseen) / len(unseen) > 0.8
+
+
+def test_most_natural_texts_lose_nothing_and_degenerate_ones_much(fitted: Guards) -> None:
+    fresh = penalties(fitted, natural_texts(1_000, seed=8))
+    assert sum(penalty > 0 for penalty in fresh) / len(fresh) < 0.4
+    assert sum(penalty > 1 for penalty in fresh) / len(fresh) < 0.2
+    [strangers] = [attack for attack in ATTACKS if attack.name == "answer to another prompt"]
+    lost = penalties(fitted, attacked(natural_texts(200, seed=7), [strangers], seed=7))
+    assert sum(penalty > 1 for penalty in lost) / len(lost) > 0.8
+
+
+def test_penalties_follow_the_odds() -> None:
+    """Normal measures, a deviation and a half apart: their log-odds are a line of that slope."""
+    rng = random.Random(0)
+    usual: list[Measures] = [{"relevance": rng.gauss(0, 1)} for _ in range(4_000)]
+    line = choose_penalties(usual, [], [rng.gauss(2, 1) for _ in range(4_000)])["relevance"]
+    assert line.slope == pytest.approx(2, abs=0.2)
+    assert line.start == pytest.approx(0.5, abs=0.1), "log-odds of -1"
+
+
+def test_a_guard_that_cannot_tell_costs_next_to_nothing() -> None:
+    rng = random.Random(0)
+    usual: list[Measures] = [{"relevance": rng.gauss(0, 1)} for _ in range(1_000)]
+    penalties = choose_penalties(usual, [], [rng.gauss(0, 1) for _ in range(1_000)])
+    if line := penalties.get("relevance"):
+        assert line.slope * (3 - line.start) < 0.3
+    backwards = choose_penalties(usual, [], [rng.gauss(-2, 1) for _ in range(1_000)])
+    assert backwards == {}
+
+
+def test_a_guard_learns_from_what_it_finds_itself() -> None:
+    usual: list[Measures] = [{"repetition": n / 1_000, "echo": n / 1_000} for n in range(500)]
+    loops: list[Measures] = [{"repetition": 0.9, "echo": 0.1}] * 20
+    assert list(choose_penalties(usual, loops, [])) == ["repetition"]
+
+
+def test_brevity_costs_nothing() -> None:
+    usual: list[Measures] = [{"short": -float(n)} for n in range(500)]
+    assert choose_penalties(usual, [{"short": 0.0}] * 20, []) == {}
 
 
 @given(data=st.data(), count=st.integers(1, 60), rate=st.floats(0.0, 0.5), guards=st.integers(1, 3))
@@ -161,6 +218,9 @@ def test_a_model_of_data_without_words_has_no_guards() -> None:
         {"rarity": "é"},
         {"order": "AAAA the of"},
         {"thresholds": {"nose": 1.0}},
+        {"penalties": {"short": {"start": float("nan"), "slope": 1.0}}},
+        {"penalties": {"short": {"start": 0.0, "slope": -1.0}}},
+        {"relevance": {"product": [0.1], "completion": [0.1], "bias": 0.0}},
         {"more": 1},
     ],
 )
@@ -247,8 +307,10 @@ def test_any_text_has_finite_measures(text: str, prompt: str) -> None:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, fitted: Guards) -> Path:
     card = fitted.model_dump(mode="json")
-    card["relevance"] = {"product": [0.0] * 16, "completion": [0.0] * 16, "bias": 1.0}
+    zeros = [0.0] * 16
+    card["relevance"] = {"prompt": zeros, "turn": zeros, "completion": zeros, "bias": 1.0}
     card["thresholds"] |= {"relevance": 0.0, "short": -1.0}
+    card["penalties"] |= {"relevance": {"start": 0.0, "slope": 0.1}}
     return model_folder(tmp_path_factory.mktemp("guarded"), guards=card, max_length=64)
 
 
@@ -267,8 +329,18 @@ def test_a_flagged_text_is_capped(guarded: Path) -> None:
     loop, natural = guarded_scores(guarded)
     assert "repetition" in loop.details["flags"]
     assert loop.details["guarded"] is natural.details["guarded"] is True
-    capped, _ = guarded_scores(guarded, reward="percentile", cap_percentile=0.25)
+    capped, _ = guarded_scores(guarded, reward="percentile", cap_percentile=0.25, penalty_weight=0)
     assert capped.reward == pytest.approx(min(0.25, capped.details["percentile"]))
+
+
+def test_a_suspicious_text_loses_deviations_of_the_reference_set(guarded: Path) -> None:
+    loop, natural = guarded_scores(guarded, reward="normalised", cap_percentile=1)
+    assert loop.details["penalty"] > 1
+    for score in (loop, natural):
+        left = score.details["normalised"] - score.details["penalty"]
+        assert score.reward == pytest.approx(max(left, -8))
+    halved, _ = guarded_scores(guarded, penalty_weight=0.5)
+    assert halved.details["penalty"] == pytest.approx(loop.details["penalty"] / 2)
 
 
 def test_guards_reject_flag_or_keep_quiet_as_told(guarded: Path) -> None:
@@ -279,6 +351,7 @@ def test_guards_reject_flag_or_keep_quiet_as_told(guarded: Path) -> None:
     assert free.details["flags"] == []
     assert "repetition" in told.details["flags"]
     assert free.reward == told.reward
+    assert free.details["penalty"] == told.details["penalty"] == 0
     assert (rejected.reward, rejected.outcome) == (0.0, "rejected")
 
 

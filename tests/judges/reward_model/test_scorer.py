@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from judges.reward_model.model import load
 from judges.reward_model.pool import RewardModels
-from judges.reward_model.scorer import LIMITS, normalised, percentile, quantile, sigmoid
+from judges.reward_model.reference import normalised, percentile, quantile
+from judges.reward_model.scorer import LIMITS, sigmoid
 from tests.judges.reward_model.serving import (
     REFERENCE,
     model_folder,

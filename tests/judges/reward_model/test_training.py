@@ -18,12 +18,15 @@ from judges.reward_model import report as reports
 from judges.reward_model.bases import load_base
 from judges.reward_model.data import DataRefused
 from judges.reward_model.evaluate import evaluate_model
+from judges.reward_model.guard_fitting import guards_of
+from judges.reward_model.guards import Guards
 from judges.reward_model.loading_checks import ModelRefused
-from judges.reward_model.model import load
+from judges.reward_model.model import RewardModel, load
 from judges.reward_model.options import Options
 from judges.reward_model.pipeline import train_model
 from judges.reward_model.render import encode
 from judges.reward_model.report import Report
+from judges.reward_model.report_text import markdown
 from judges.reward_model.texts import score_texts
 from tests.judges.reward_model import preferences, tiny
 
@@ -194,16 +197,20 @@ def test_guards_are_fitted_to_texts_that_the_report_does_not_measure_them_on(
 ) -> None:
     seen: list[int] = []
 
-    def fit(model: Any, natural: Any) -> Any:
+    def fit(model: RewardModel, natural: Any) -> Any:
         seen.append(len(natural))
-        return {"words": 50}, lambda texts: [len(text.split()) > 50 for _, text in texts]
+        return guards_of(model, natural)
 
     report = train_model(data, tmp_path, BRIEFLY, fit_guards=fit)
     assert seen == [2 * (report.pairs["train"] + report.pairs["validation"])]
-    assert load(tmp_path).card.guards == {"words": 50}
-    assert report.false_alarms == 0
+    model = load(tmp_path)
+    assert Guards.from_card(model.card.guards) is not None
+    assert report.guarded is not None
+    assert report.guarded.false_alarms < 0.1
     flood = next(attack for attack in report.attacks if attack.name == "the the the")
     assert flood.wins_guarded == 0
+    assert evaluate_model(model, data).guarded is not None, "guards are measured on other data too"
+    assert "take more than a deviation" in markdown(report)
 
 
 # --- MiniLM -----------------------------------------------------------------------------

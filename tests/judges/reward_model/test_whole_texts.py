@@ -74,7 +74,8 @@ def test_guards_that_need_a_prompt_are_left_out_and_named(tmp_path: Path) -> Non
 def test_the_relevance_of_a_whole_text_is_not_asked_for(tmp_path: Path) -> None:
     """Beside pairs, and alone."""
     guards = fit_guards(natural_texts(200), false_alarm_rate=0.05)
-    guards["relevance"] = {"product": [0.0] * 16, "completion": [0.0] * 16, "bias": 1.0}
+    zeros = [0.0] * 16
+    guards["relevance"] = {"prompt": zeros, "turn": zeros, "completion": zeros, "bias": 1.0}
     thresholds: Any = guards["thresholds"]
     guards["thresholds"] = thresholds | {"relevance": 0.0}
     folder = folder_with(tmp_path, chat=False, guards=guards)
