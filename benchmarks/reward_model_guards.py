@@ -103,9 +103,10 @@ def main(data: Path) -> None:
         "Guards of a reward model",
         rows,
         f"Up to {PROMPTS} held-out prompts of a part of each set; a model and guards to each part. "
-        "The forms of the measures of repetition, echo, order and relevance were chosen on these "
-        "sets, their weights and thresholds on the training prompts alone. Of PandaLM's answers, "
-        "some hold no letter and some are loops: to flag them counts as a false alarm here.",
+        "The forms of the measures of repetition, echo, order and relevance, and of penalties, "
+        "were chosen on these sets; weights, thresholds and lines on the training prompts alone. "
+        "Of PandaLM's answers, some hold no letter and some are loops: to flag them counts as a "
+        "false alarm here.",
     )
 
 
@@ -198,11 +199,10 @@ def ranking(name: str, parts: Sequence[Measured]) -> Row:
     guarded = sum((part.guarded.accuracy.value or 0.0) * part.pairs for part in parts) / pairs
     lost = sum(part.guarded.penalised * part.pairs for part in parts) / pairs
     return Row(
-        f"{name}: {pairs:,} held-out pairs ranked as people did "
-        f"(the guards take more than a deviation from {lost:.0%} of answers)",
-        f"without guards {without:.1%}",
+        f"{name}: {pairs:,} held-out pairs ranked as people did (without guards {without:.1%}; "
+        f"{lost:.0%} of answers lose more than a deviation to guards)",
+        "",
         f"{guarded:.1%}",
-        guarded >= without,
     )
 
 

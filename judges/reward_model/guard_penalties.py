@@ -8,12 +8,17 @@ nothing that others do not lose, and what hardly any natural text does loses mos
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from judges.reward_model.guards import GuardName, Measures, Penalty
 from judges.reward_model.logistic import logistic_loss, minimised
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PENALISING: tuple[GuardName, ...] = ("repetition", "echo", "order", "relevance")
 """The other guards' degenerate texts lie far from natural ones, and brevity must not cost."""
@@ -24,8 +29,8 @@ PRIOR = 1.0
 MOST_PENALISED = 0.3
 """Of natural texts, by each guard."""
 
-RIDGE = 5e-4
-"""Of the squared slope, of a measure in units of its deviation in natural texts."""
+RIDGE = 1e-4
+"""Of the squared slope, of a measure in units of its deviation in natural and odd texts."""
 
 
 def choose_penalties(
@@ -69,12 +74,21 @@ def fit_line(natural: Sequence[float], odd: Sequence[float], frequency: float) -
     """
     import torch
 
-    usual = torch.tensor(natural)
-    mean, std = usual.mean(), usual.std() + 1e-6
-    standard, strange = (usual - mean) / std, (torch.tensor(odd) - mean) / std
-    loss = logistic_loss(standard[:, None], [(frequency, strange[:, None])], RIDGE)
+    usual, strange = torch.tensor(natural), torch.tensor(odd)
+    middle, unit = halfway(usual, strange)
+    classes = [((each - middle) / unit)[:, None] for each in (usual, strange)]
+    loss = logistic_loss(classes[0], [(frequency, classes[1])], RIDGE)
     slope, bias = (-weight for weight in minimised(loss, 1).tolist())
     if slope <= 0:
         return None
-    start = max(-(bias + PRIOR) / slope, float(standard.quantile(1 - MOST_PENALISED)))
-    return Penalty(start=float(mean + std * start), slope=slope / float(std))
+    start = middle - unit * (bias + PRIOR) / slope
+    return Penalty(start=max(start, float(usual.quantile(1 - MOST_PENALISED))), slope=slope / unit)
+
+
+def halfway(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Mean and deviation of two sets that count equally. Where natural texts have all the same
+    measure, what another one has is still judged by how far odd ones are."""
+    means = float(one.mean()), float(other.mean())
+    variances = float(one.var(correction=0)), float(other.var(correction=0))
+    between = (means[0] - means[1]) / 2
+    return sum(means) / 2, math.sqrt(sum(variances) / 2 + between**2) + 1e-6

@@ -43,7 +43,7 @@ class Guarding:
                 self.guards.with_relevance(*each) for each in zip(measures, *embedded, strict=True)
             ]
         return [
-            Suspicion(tuple(self.guards.flags(each)), self.guards.penalty(each))
+            Suspicion(tuple(self.guards.flags(each)), *self.guards.penalty(each))
             for each in measures
         ]
 

@@ -92,6 +92,7 @@ class Suspicion:
     flags: tuple[GuardName, ...] = ()
     penalty: float = 0.0
     """Deviations of the reference set's rewards."""
+    penalised_by: GuardName | None = None
 
 
 class GuardsRefused(ValueError):
@@ -198,14 +199,18 @@ class Guards(BaseModel):
             if name in self.thresholds and value > self.thresholds[name]
         ]
 
-    def penalty(self, measures: Measures) -> float:
-        """What the text loses, in deviations of the reference set: 0 for most natural ones."""
-        lost = [
-            line.slope * (measures[name] - line.start)
+    def penalty(self, measures: Measures) -> tuple[float, GuardName | None]:
+        """What the text loses, in deviations of the reference set, and to which guard: 0 and None
+        for most natural ones."""
+        lost = {
+            name: line.slope * (measures[name] - line.start)
             for name, line in self.penalties.items()
             if name in measures
-        ]
-        return min(max(0.0, *lost), MOST_LOST) if lost else 0.0
+        }
+        name = max(lost, key=lost.__getitem__, default=None)
+        if name is None or lost[name] <= 0:
+            return 0.0, None
+        return min(lost[name], MOST_LOST), name
 
 
 def text_measures(prompt: Prompt, completion: str, tables: Tables) -> Measures:

@@ -245,6 +245,7 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
             "spread": pstdev(heads),
             "flags": list(suspicion.flags),
             "penalty": suspicion.penalty if reference else 0.0,
+            "penalised_by": suspicion.penalised_by if reference else None,
             "guarded": served.guards is not None,
             "guards_left_out": list(prepared.guards_left_out),
             "trimmed_prompt_tokens": prepared.trimmed,
@@ -277,8 +278,9 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
             for name, value in measures.items()
             if self._action(name) in ("cap", "reject")
         }
-        penalty = self.parameters.penalty_weight * guards.penalty(acting)
-        return Suspicion(tuple(flags), penalty)
+        penalty, name = guards.penalty(acting)
+        weight = self.parameters.penalty_weight
+        return Suspicion(tuple(flags), weight * penalty, name if weight else None)
 
     def _action(self, guard: GuardName) -> Action:
         return self.parameters.guards.get(guard, DEFAULT_ACTION)

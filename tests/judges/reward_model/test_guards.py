@@ -150,6 +150,13 @@ def test_a_guard_learns_from_what_it_finds_itself() -> None:
     assert list(choose_penalties(usual, loops, [])) == ["repetition"]
 
 
+def test_where_natural_texts_are_all_alike_a_little_more_costs_little() -> None:
+    usual: list[Measures] = [{"echo": 0.0}] * 500
+    line = choose_penalties(usual, [{"echo": 0.9}] * 20, [])["echo"]
+    assert line.slope * (0.1 - line.start) <= 0
+    assert line.slope * (0.9 - line.start) > 1
+
+
 def test_brevity_costs_nothing() -> None:
     usual: list[Measures] = [{"short": -float(n)} for n in range(500)]
     assert choose_penalties(usual, [{"short": 0.0}] * 20, []) == {}
@@ -336,6 +343,7 @@ def test_a_flagged_text_is_capped(guarded: Path) -> None:
 def test_a_suspicious_text_loses_deviations_of_the_reference_set(guarded: Path) -> None:
     loop, natural = guarded_scores(guarded, reward="normalised", cap_percentile=1)
     assert loop.details["penalty"] > 1
+    assert (loop.details["penalised_by"], natural.details["penalised_by"]) == ("repetition", None)
     for score in (loop, natural):
         left = score.details["normalised"] - score.details["penalty"]
         assert score.reward == pytest.approx(max(left, -8))
