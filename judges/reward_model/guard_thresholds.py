@@ -10,10 +10,6 @@ from operator import or_
 
 from judges.reward_model.guards import GuardName, Measures
 
-RELEVANCE_SHARE = 0.5
-"""Of the permitted false alarms, those that the relevance guard may raise. Relevant and
-irrelevant texts overlap, where other degenerate texts lie far from all natural ones."""
-
 BEYOND = 0.3
 """Where nothing degenerate tells how far a threshold may lie above the largest natural measure,
 it is so far, as a share of that one's distance from the median."""
@@ -44,10 +40,8 @@ def choose_thresholds(
 ) -> dict[GuardName, float]:
     """Thresholds that flag at most `rate` of the natural texts, all together.
 
-    They start where no natural text is flagged, save that relevance, without which an answer
-    to another prompt is never found, has its share of false alarms from the start. Then, step
-    by step, that guard is made stricter which finds most further degenerate texts for each
-    further false alarm.
+    They start where no natural text is flagged. Then, step by step, that guard is made stricter
+    which finds most further degenerate texts for each further false alarm.
     """
     permitted = rate * len(natural)
     levels = {
@@ -55,10 +49,6 @@ def choose_thresholds(
         for name in natural[0]
     }
     chosen = {name: each[0] for name, each in levels.items()}
-    share = max(permitted * RELEVANCE_SHARE, expected_alarms(chosen))
-    for level in levels.get("relevance", ()):
-        if expected_alarms(stricter := {**chosen, "relevance": level}) <= share:
-            chosen = stricter
     while step := best_step(levels, chosen, permitted):
         chosen = step
     return {name: level.limit for name, level in chosen.items()}
