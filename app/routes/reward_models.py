@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from app.errors import PROBLEMS
 from app.quick_router import QuickRouter
 from app.strict_json import StrictRoute
-from judges.reward_model.guards import GuardName
+from judges.reward_model.guards import GuardName, Penalty
 from judges.reward_model.pool import NamedModel, RewardModels
 from judges.reward_model.render import Truncation
 from judges.reward_model.served import ServedModel
@@ -22,6 +22,7 @@ class GuardsDescription(BaseModel):
     texts: int = Field(description="Natural texts that the thresholds were fitted to.")
     thresholds: dict[GuardName, float]
     alarms: dict[GuardName, float] = Field(description="Of natural texts, flagged by each.")
+    penalties: dict[GuardName, Penalty]
 
 
 class Serving(BaseModel):

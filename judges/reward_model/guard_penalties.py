@@ -36,10 +36,11 @@ RIDGE = 1e-4
 def choose_penalties(
     natural: Sequence[Measures], degenerate: Sequence[Measures], strangers: Sequence[float]
 ) -> dict[GuardName, Penalty]:
-    """
+    """Lines for the guards that can tell degenerate texts from natural ones.
+
     Args:
-        strangers: relevance of answers to other prompts. Other guards learn from those of the
-            degenerate texts that no guard finds more suspicious than they do.
+        strangers: measures of relevance, of answers to other prompts. Other guards learn from
+            those of the degenerate texts that no guard finds more suspicious than they do.
     """
     found = found_by_each(natural, degenerate)
     penalties: dict[GuardName, Penalty] = {}

@@ -35,7 +35,8 @@ def fit_relevance(natural: Embedded, hollow: Embedded | None = None) -> Relevanc
     from those that answer none.
 
     Args:
-        hollow: those whose completion answers nothing.
+        natural: texts whose completion answers its prompt.
+        hollow: texts whose completion answers nothing.
     """
     import torch
 

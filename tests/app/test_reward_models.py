@@ -145,6 +145,7 @@ def test_guards_are_described_with_their_rates(tmp_path: Path) -> None:
     assert described_guards["false_alarm_rate"] == 0.05
     assert described_guards["texts"] == 200
     assert described_guards["thresholds"] == guards["thresholds"]
+    assert described_guards["penalties"] == guards["penalties"]
     assert sum(described_guards["alarms"].values()) <= 0.05
     assert "repetition" in score["details"]["flags"]
 

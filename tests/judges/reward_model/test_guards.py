@@ -29,6 +29,7 @@ from judges.reward_model.guards import (
     Measures,
     Suspicion,
 )
+from judges.reward_model.model import load
 from judges.reward_model.text_measures import (
     Rarity,
     echo,
@@ -39,6 +40,7 @@ from judges.reward_model.text_measures import (
     symbols,
 )
 from tests.judges.reward_model.serving import REFERENCE, model_folder, sample, scored, serving
+from verifiers.base import Score
 from verifiers.sample import Message
 
 THINGS = """bread soup rice tea cake pasta salad coffee cheese jam butter curry pizza noodles
@@ -126,7 +128,7 @@ def test_most_natural_texts_lose_nothing_and_degenerate_ones_much(fitted: Guards
 
 
 def test_penalties_follow_the_odds() -> None:
-    """Normal measures, a deviation and a half apart: their log-odds are a line of that slope."""
+    """Of normal measures two deviations apart, the log-odds are a line of slope 2."""
     rng = random.Random(0)
     usual: list[Measures] = [{"relevance": rng.gauss(0, 1)} for _ in range(4_000)]
     line = choose_penalties(usual, [], [rng.gauss(2, 1) for _ in range(4_000)])["relevance"]
@@ -137,9 +139,8 @@ def test_penalties_follow_the_odds() -> None:
 def test_a_guard_that_cannot_tell_costs_next_to_nothing() -> None:
     rng = random.Random(0)
     usual: list[Measures] = [{"relevance": rng.gauss(0, 1)} for _ in range(1_000)]
-    penalties = choose_penalties(usual, [], [rng.gauss(0, 1) for _ in range(1_000)])
-    if line := penalties.get("relevance"):
-        assert line.slope * (3 - line.start) < 0.3
+    made = choose_penalties(usual, [], [rng.gauss(0, 1) for _ in range(1_000)])
+    assert sum(line.slope * (3 - line.start) for line in made.values()) < 0.3
     backwards = choose_penalties(usual, [], [rng.gauss(-2, 1) for _ in range(1_000)])
     assert backwards == {}
 
@@ -371,6 +372,34 @@ def test_relevance_reads_prompt_and_completion_by_themselves(guarded: Path) -> N
             assert len(engine.cache) == 2 + 1 + 2, "two rewards, one prompt, two completions"
 
     asyncio.run(run())
+
+
+def test_a_service_suspects_what_the_report_does(tmp_path: Path, fitted: Guards) -> None:
+    """Of a conversation, relevance reads the whole and the last turn, each in its place."""
+    card = fitted.model_dump(mode="json")
+    weights = {"prompt": [9.0] * 16, "turn": [-7.0, 5.0] * 8, "completion": [0.5] * 16}
+    card["relevance"] = {**weights, "bias": 0.0}
+    card["penalties"] = {"relevance": {"start": -100.0, "slope": 0.01}}
+    folder = model_folder(tmp_path, guards=card, max_length=64)
+    chat = [Message(role="user", content="red"), Message(role="assistant", content="blue")]
+    samples = [
+        sample(said, prompt)
+        for said in ("good", "a red answer")
+        for prompt in ("red", [*chat, Message(role="user", content="good")])
+    ]
+
+    async def served() -> list[Score]:
+        async with serving(folder) as models:
+            return await scored(models, samples)
+
+    guarding = Guarding.of(load(folder))
+    assert guarding is not None
+    outside = guarding.suspicions([(each.prompt, each.text) for each in samples])
+    inside = asyncio.run(served())
+    assert len({round(each.penalty, 4) for each in outside}) == len(samples)
+    for score, suspicion in zip(inside, outside, strict=True):
+        assert score.details["penalty"] == pytest.approx(suspicion.penalty, abs=1e-5)
+        assert score.details["flags"] == list(suspicion.flags)
 
 
 def test_messages_are_guarded_like_strings(fitted: Guards) -> None:

@@ -206,7 +206,7 @@ def test_guards_are_fitted_to_texts_that_the_report_does_not_measure_them_on(
     model = load(tmp_path)
     assert Guards.from_card(model.card.guards) is not None
     assert report.guarded is not None
-    assert report.guarded.false_alarms < 0.1
+    assert report.guarded.false_alarms == 0
     flood = next(attack for attack in report.attacks if attack.name == "the the the")
     assert flood.wins_guarded == 0
     assert evaluate_model(model, data).guarded is not None, "guards are measured on other data too"
