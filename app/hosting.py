@@ -9,8 +9,8 @@ from typing import Any
 
 from app.settings import Settings
 from judges.llm.hosting import Judges
-from judges.reward_model.pool import RewardModels
-from judges.reward_model.scorer import RewardModelScorer
+from judges.reward_model.serve.pool import RewardModels
+from judges.reward_model.serve.scorer import RewardModelScorer
 from judges.rubric import Rubrics, RubricScorer
 from verifiers.base import Scorer
 

@@ -8,27 +8,27 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
 
-from app import errors, openapi
-from app.cpu_lane import CpuLane
 from app.grouping.schemas import GroupsResponse
 from app.hosting import Hosted
-from app.idempotency import IdempotencyCache
-from app.keys import BEARER, key_check
-from app.limits import HeaderLimit
-from app.llm_lane import LlmLane
-from app.log import RequestContext
-from app.metrics import Metrics
-from app.model_lane import ModelLane
+from app.http import errors, openapi
+from app.http.idempotency import IdempotencyCache
+from app.http.keys import BEARER, key_check
+from app.http.limits import HeaderLimit
+from app.http.log import RequestContext
+from app.http.metrics import Metrics
+from app.lanes.cpu import CpuLane
+from app.lanes.lane import InlineLane, Scheduler
+from app.lanes.llm import LlmLane
+from app.lanes.model import ModelLane
+from app.lanes.sandbox import SandboxLane
 from app.protocols.gateway import Gateway
 from app.protocols.routers import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.groups import groups_router
 from app.routes.monitors import monitors_router
 from app.routes.reward_models import reward_models_router
+from app.routes.schemas import Problem, ScoreResponse
 from app.routes.score import score_router
-from app.sandbox_lane import SandboxLane
-from app.scheduler import InlineLane, Scheduler
-from app.schemas import Problem, ScoreResponse
 from app.settings import Settings
 from verifiers.base import Run
 from verifiers.registry import Registry

@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from judges.llm.settings import JudgeSettings
-from judges.reward_model.pool import RewardModelSettings
+from judges.reward_model.serve.pool import RewardModelSettings
 from verifiers.sample import ScorerSpec
 
 logger = logging.getLogger(__name__)

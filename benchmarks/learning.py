@@ -8,7 +8,7 @@ shares are those of a run against a service on the same machine, cold start excl
 
 from __future__ import annotations
 
-from trainer_client.threads import prepare_environment
+from trainer_client.train.threads import prepare_environment
 
 prepare_environment()  # before anything imports torch
 
@@ -25,14 +25,10 @@ from torch import Tensor
 
 from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
-from trainer_client.config import Config, GrpoConfig, PolicyConfig, load_config
-from trainer_client.data import problems_of
-from trainer_client.display import Display
-from trainer_client.grpo import clipped_surrogate
-from trainer_client.packing import completion_logits, log_probs_of, micro_batches, packed, plain
-from trainer_client.policy import Policy, from_scratch
-from trainer_client.report import seconds_by_phase
-from trainer_client.rollout import (
+from trainer_client.train.config import Config, GrpoConfig, PolicyConfig, load_config
+from trainer_client.train.data import problems_of
+from trainer_client.train.display import Display
+from trainer_client.train.generation import (
     Completion,
     Sampling,
     generation_config,
@@ -40,8 +36,18 @@ from trainer_client.rollout import (
     left_padded,
     sample,
 )
-from trainer_client.run import run
-from trainer_client.run_folder import read_rows
+from trainer_client.train.grpo import clipped_surrogate
+from trainer_client.train.packing import (
+    completion_logits,
+    log_probs_of,
+    micro_batches,
+    packed,
+    plain,
+)
+from trainer_client.train.policy import Policy, from_scratch
+from trainer_client.train.report import seconds_by_phase
+from trainer_client.train.run import run
+from trainer_client.train.run_folder import read_rows
 
 PROMPTS, GROUP_SIZE, NEW_TOKENS = 64, 8, 26
 """A step of the demo."""

@@ -33,8 +33,8 @@ from benchmarks.results import Row, write
 from verifiers.base import Sample
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.read.units import read_unit
 from verifiers.math_equivalence.scorer import compiled, read
-from verifiers.math_equivalence.units import read_unit
 
 CASES = Path(__file__).parent.parent / "tests" / "cases" / "math.jsonl"
 CHILD_LIMIT_S = 20

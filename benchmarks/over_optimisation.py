@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.results import Row, write
-from judges.reward_model.monitor import (
+from judges.over_optimisation import (
     Candidates,
     Monitor,
     Observation,

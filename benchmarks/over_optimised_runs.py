@@ -29,22 +29,23 @@ import torch
 from benchmarks.processes import assay_service
 from benchmarks.results import Row
 from benchmarks.results import write as write_results
-from judges.reward_model.commands import quieten
-from judges.reward_model.guards import GuardName
-from judges.reward_model.monitor import Observation, turnover
-from judges.reward_model.options import Options
-from judges.reward_model.pipeline import train_model
-from trainer_client import RewardClient, checkpoint
-from trainer_client.config import Config, load_config
-from trainer_client.data import problems_of
-from trainer_client.display import Display
-from trainer_client.groups import Group, Rollout, divergence
-from trainer_client.grpo import read_with_reference
-from trainer_client.policy import Policy, load
-from trainer_client.rollout import Sampling, generator_for, sample
-from trainer_client.run import run, starting_policy
-from trainer_client.run_folder import RunFolder, read_rows
-from trainer_client.stopping import OverOptimised, StopSignals
+from judges.over_optimisation import Observation, turnover
+from judges.reward_model.guards.guards import GuardName
+from judges.reward_model.train.commands import quieten
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.pipeline import train_model
+from trainer_client import RewardClient
+from trainer_client.train import checkpoint
+from trainer_client.train.config import Config, load_config
+from trainer_client.train.data import problems_of
+from trainer_client.train.display import Display
+from trainer_client.train.generation import Sampling, generator_for, sample
+from trainer_client.train.grpo import read_with_reference
+from trainer_client.train.policy import Policy, load
+from trainer_client.train.rollouts import Group, Rollout, divergence
+from trainer_client.train.run import run, starting_policy
+from trainer_client.train.run_folder import RunFolder, read_rows
+from trainer_client.train.stopping import OverOptimised, StopSignals
 
 SEEDS = 10
 NEEDED = 9

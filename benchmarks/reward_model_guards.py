@@ -2,10 +2,11 @@
 
 A head on MiniLM learns hh-rlhf's harmless pairs, and others PandaLM's and LLMBar's
 instructions, each time without one part of the prompts. The guards of each are fitted to its
-training texts, and every attack of `judges/reward_model/attacks.py` is tried on the prompts left
-out. An attack wins a prompt where it earns more than all of the prompt's own answers, guards
-on for both. What the guards do to real answers is measured on all held-out pairs: how many they
-flag, and whether they make people's preferences easier or harder to see in the rewards.
+training texts, and every attack of `judges/reward_model/report/attacks.py` is tried on the
+prompts left out. An attack wins a prompt where it earns more than all of the prompt's own
+answers, guards on for both. What the guards do to real answers is measured on all held-out pairs:
+how many they flag, and whether they make people's preferences easier or harder to see in the
+rewards.
 
 Kinds that no threshold was fitted to are measured apart: fits that hold back every other kind,
 and kinds that are nowhere but in this file.
@@ -24,7 +25,13 @@ from typing import Any
 import torch
 
 from benchmarks.results import Row, write
-from judges.reward_model.attacks import (
+from judges.reward_model.guards.fitting import MAX_TEXTS, attacked, fit_guards, hash_of
+from judges.reward_model.guards.guards import Guards
+from judges.reward_model.guards.outside_service import Guarding
+from judges.reward_model.model.embedding import Remembered, embed
+from judges.reward_model.model.model import Card, Reference, RewardModel
+from judges.reward_model.model.render import Prompt
+from judges.reward_model.report.attacks import (
     ATTACKS,
     Attack,
     AttackResult,
@@ -32,20 +39,14 @@ from judges.reward_model.attacks import (
     Target,
     run_attacks,
 )
-from judges.reward_model.bases import deeper_layers, load_base
-from judges.reward_model.commands import quieten
-from judges.reward_model.data import Pair, fold_of, load_preferences, pairs_of
-from judges.reward_model.embedding import Remembered, embed
-from judges.reward_model.guard_fitting import MAX_TEXTS, attacked, fit_guards, hash_of
-from judges.reward_model.guarding import Guarding
-from judges.reward_model.guards import Guards
-from judges.reward_model.model import Card, Reference, RewardModel
-from judges.reward_model.options import Options
-from judges.reward_model.render import Prompt
-from judges.reward_model.report import Guarded, measure, measure_guarded
-from judges.reward_model.shortcuts import averaging_at_once
-from judges.reward_model.texts import encode_pairs, score_texts
-from judges.reward_model.train import train
+from judges.reward_model.report.report import Guarded, measure, measure_guarded
+from judges.reward_model.train.bases import deeper_layers, load_base
+from judges.reward_model.train.commands import quieten
+from judges.reward_model.train.data import Pair, fold_of, load_preferences, pairs_of
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.shortcuts import averaging_at_once
+from judges.reward_model.train.texts import encode_pairs, score_texts
+from judges.reward_model.train.train import train
 
 OPTIONS = Options(base="minilm", train="head", validation=0.0)
 

@@ -17,9 +17,9 @@ import torch
 
 from benchmarks.results import Row, write
 from benchmarks.reward_model_training import shown
-from judges.reward_model.commands import quieten
-from judges.reward_model.options import Options
-from judges.reward_model.pipeline import train_model
+from judges.reward_model.train.commands import quieten
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.pipeline import train_model
 
 TOPICS = {
     "animals": "cat dog horse cow sheep goat mouse bird",

@@ -77,7 +77,7 @@ def texts() -> list[tuple[str, str]]:
 async def measure(folder: Path) -> list[Row]:
     from transformers import pipeline
 
-    from judges.reward_model.render import render
+    from judges.reward_model.model.render import render
 
     async with served(folder) as ours, served(folder, dtype="bfloat16") as bf16:
         network = ours.named["reward"].current().model
@@ -102,7 +102,7 @@ async def measure(folder: Path) -> list[Row]:
 def served(folder: Path, **settings: Any) -> Any:
     from contextlib import asynccontextmanager
 
-    from judges.reward_model.pool import RewardModels, RewardModelSettings
+    from judges.reward_model.serve.pool import RewardModels, RewardModelSettings
 
     @asynccontextmanager
     async def opened() -> Any:
@@ -116,7 +116,7 @@ def served(folder: Path, **settings: Any) -> Any:
 
 
 async def score(models: Any, pairs: list[tuple[str, str]]) -> list[float]:
-    from judges.reward_model.scorer import RewardModelParameters, RewardModelScorer
+    from judges.reward_model.serve.scorer import RewardModelParameters, RewardModelScorer
     from verifiers.base import Sample
 
     scorer = RewardModelScorer(RewardModelParameters(reward="raw"), models.named["reward"])

@@ -19,14 +19,14 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.results import Row, write
-from judges.reward_model.bases import load_base
-from judges.reward_model.commands import quieten
-from judges.reward_model.data import Pair, fold_of, load_preferences, split
-from judges.reward_model.metrics import Accuracy, accuracy, by_length, longer_wins
-from judges.reward_model.options import Options
-from judges.reward_model.shortcuts import features_and_states
-from judges.reward_model.texts import Texts, budgeted, encode_pairs
-from judges.reward_model.train import fit_head, rewards_by, train
+from judges.reward_model.report.metrics import Accuracy, accuracy, by_length, longer_wins
+from judges.reward_model.train.bases import load_base
+from judges.reward_model.train.commands import quieten
+from judges.reward_model.train.data import Pair, fold_of, load_preferences, split
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.shortcuts import features_and_states
+from judges.reward_model.train.texts import Texts, budgeted, encode_pairs
+from judges.reward_model.train.train import fit_head, rewards_by, train
 
 HARMLESS = Path("preferences/hh_harmless_test.jsonl.gz")
 FOLDS = 5

@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from app.schemas import ScoreRequest
+from app.routes.schemas import ScoreRequest
 from benchmarks.processes import assay_service, memory_bytes, started, wait_until_up
 from benchmarks.results import Row, write
 

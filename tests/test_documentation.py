@@ -11,7 +11,7 @@ from typing import Any
 from app.hosting import Hosted
 from app.main import create_registry
 from app.settings import Settings
-from judges.reward_model.scorer import RewardModelScorer
+from judges.reward_model.serve.scorer import RewardModelScorer
 from verifiers.base import Parameters, Sample, run_here
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.conftest import served
-from tests.trainer_client.runs import assay_trainer, options
+from tests.trainer_client.train.runs import assay_trainer, options
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

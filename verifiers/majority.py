@@ -30,7 +30,7 @@ from verifiers.base import (
     Verifier,
 )
 from verifiers.extract import REASONING_TAG
-from verifiers.math_equivalence.extraction import extract, final_part
+from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
 from verifiers.score import ScoreError

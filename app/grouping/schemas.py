@@ -18,7 +18,7 @@ from pydantic import (
 
 from app.grouping.advantages import Advantage, Estimator, Preset
 from app.grouping.selection import Selection
-from app.schemas import Summary, fault
+from app.routes.schemas import Summary, fault
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import (
     MAX_NAME_CHARACTERS,

@@ -18,13 +18,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 
-from app.errors import Refused, Row, detail_of, faults_of, row_of
-from app.keys import key_in_any_form
-from app.quick_router import QuickRouter
+from app.http.errors import Refused, Row, detail_of, faults_of, row_of
+from app.http.keys import key_in_any_form
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from app.lanes.lane import RETRY_AFTER_S, Scheduler
 from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
-from app.scheduler import RETRY_AFTER_S, Scheduler
 from app.settings import Settings
-from app.strict_json import StrictRoute
 from judges.llm.caller import calling
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, SpecError, first_fault

@@ -21,9 +21,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from app.errors import row_of
+from app.http.errors import row_of
+from app.lanes.lane import Draining, QueueFull
 from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
-from app.scheduler import Draining, QueueFull
 from verifiers.base import Sample, Score
 from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
 from verifiers.score import ScoreError

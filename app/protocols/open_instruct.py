@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import exact_json
+from app.http import exact_json
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import Json

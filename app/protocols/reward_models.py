@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.errors import Refused, Row
+from app.http.errors import Refused, Row
 from app.protocols.gateway import BadRequest, Gateway, rewards, sample_of
 from verifiers.base import Sample, Scorer, SpecError, Text
 from verifiers.sample import Message, Name, ScorerSpec, few

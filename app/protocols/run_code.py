@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import BodyTooLarge
+from app.http.errors import BodyTooLarge
 from app.protocols.gateway import BadRequest, Gateway, Refusal, Unscored, reply
 from verifiers.base import Sample, Score, Text
 from verifiers.code_execution.run_program import RunParameters, RunProgram

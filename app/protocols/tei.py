@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import Refused, Row
+from app.http.errors import Refused, Row
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards, sample_of
 from app.protocols.reward_models import named_model, paired
 from verifiers.base import Sample

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from app.log import request_id
+from app.http.log import request_id
 from app.protocols.gateway import BadRequest, Gateway, Refusal, reply
 from app.protocols.reward_models import (
     REWARD_MODEL,

@@ -8,11 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from app.errors import PROBLEMS
-from app.metrics import Metrics
-from app.quick_router import QuickRouter
-from app.scheduler import RETRY_AFTER_S, Scheduler
-from app.schemas import (
+from app.http.errors import PROBLEMS
+from app.http.metrics import Metrics
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from app.lanes.lane import RETRY_AFTER_S, Scheduler
+from app.routes.schemas import (
     Health,
     LaneHealth,
     PresetDescription,
@@ -20,7 +21,6 @@ from app.schemas import (
     ScorerDescription,
     ScorerList,
 )
-from app.strict_json import StrictRoute
 from verifiers.base import Scorer
 from verifiers.registry import Registry, UnknownScorer
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from app.errors import KeyReused, UnusableIdempotencyKey
-from app.idempotency import IdempotencyCache, KeyBelongsToAnother
-from app.keys import key_of
+from app.http.errors import KeyReused, UnusableIdempotencyKey
+from app.http.idempotency import IdempotencyCache, KeyBelongsToAnother
+from app.http.keys import key_of
 from app.settings import Settings
 from judges.llm.caller import Caller, calling
 from verifiers.base import OnScore, Score, Scorer, SpecError

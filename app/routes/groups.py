@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 
-from app.errors import PROBLEMS, BodyTooLarge
 from app.grouping.advantages import PRESETS, Advantage
 from app.grouping.results import group_result
 from app.grouping.schemas import (
@@ -18,10 +17,13 @@ from app.grouping.schemas import (
     GroupsResponse,
     limited_groups_request,
 )
-from app.idempotency import IdempotencyCache
-from app.log import request_id
-from app.openapi import JSON, answering
-from app.quick_router import QuickRouter
+from app.http.errors import PROBLEMS, BodyTooLarge
+from app.http.idempotency import IdempotencyCache
+from app.http.log import request_id
+from app.http.openapi import JSON, answering
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from app.lanes.lane import Scheduler
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -31,10 +33,8 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import Scheduler
-from app.schemas import Summary
+from app.routes.schemas import Summary
 from app.settings import Settings
-from app.strict_json import StrictRoute
 from verifiers.answer_clusters import Labels, by_text, cluster
 from verifiers.base import OnScore, Run, Score, Scorer
 from verifiers.errors import DeadlineExceeded

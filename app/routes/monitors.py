@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import PROBLEMS
-from app.quick_router import QuickRouter
-from app.strict_json import StrictRoute
-from judges.reward_model.monitor import Monitor, Observation, Regime, Verdict
+from app.http.errors import PROBLEMS
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from judges.over_optimisation import Monitor, Observation, Regime, Verdict
 from verifiers.sample import Name
 
 MAX_RUNS = 256

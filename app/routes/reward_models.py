@@ -8,13 +8,13 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.errors import PROBLEMS
-from app.quick_router import QuickRouter
-from app.strict_json import StrictRoute
-from judges.reward_model.guards import GuardName, Penalty
-from judges.reward_model.pool import NamedModel, RewardModels
-from judges.reward_model.render import Truncation
-from judges.reward_model.served import ServedModel
+from app.http.errors import PROBLEMS
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from judges.reward_model.guards.guards import GuardName, Penalty
+from judges.reward_model.model.render import Truncation
+from judges.reward_model.serve.pool import NamedModel, RewardModels
+from judges.reward_model.serve.served import ServedModel
 
 
 class GuardsDescription(BaseModel):

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
-from app.errors import PROBLEMS
-from app.idempotency import IdempotencyCache
-from app.log import request_id
-from app.openapi import JSON, NDJSON, answering
-from app.quick_router import QuickRouter
+from app.http.errors import PROBLEMS
+from app.http.idempotency import IdempotencyCache
+from app.http.log import request_id
+from app.http.openapi import JSON, NDJSON, answering
+from app.http.quick_router import QuickRouter
+from app.http.strict_json import StrictRoute
+from app.lanes.lane import Scheduler
 from app.routes.exchange import (
     CLIENT_CLOSED_REQUEST,
     KEY_HELP,
@@ -22,10 +24,8 @@ from app.routes.exchange import (
     resolve,
     unless_disconnected,
 )
-from app.scheduler import Scheduler
-from app.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
+from app.routes.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
-from app.strict_json import StrictRoute
 from verifiers.base import OnScore, Score
 from verifiers.registry import Registry
 from verifiers.score import to_json

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer_client.threads import prepare_environment
+from trainer_client.train.threads import prepare_environment
 
 prepare_environment()  # before anything imports torch
 
@@ -42,10 +42,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from trainer_client.config import load_config
-from trainer_client.display import Display
-from trainer_client.run import run
-from trainer_client.run_folder import RunFolder, read_rows
+from trainer_client.train.config import load_config
+from trainer_client.train.display import Display
+from trainer_client.train.run import run
+from trainer_client.train.run_folder import RunFolder, read_rows
 
 START = Path(__file__).parents[1] / "clean_early_stop.toml"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from app import log
-from app.cli import parts
+from app.cli.score import parts
+from app.http import log
 from tests.app.conftest import reversal
 from verifiers.base import Sample
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.grouping.schemas import GroupsRequest, GroupsResponse
 from app.routes.groups import answer
 from tests.app.conftest import CATASTROPHIC, FINE, HANGS, in_process
-from tests.app.test_bad_input import JSON
+from tests.app.http.test_bad_input import JSON
 from verifiers.base import InternalError, Run, Sample, Score, Scorer
 from verifiers.registry import Registry
 

@@ -18,8 +18,8 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from judges.reward_model import pool
-from judges.reward_model.guard_fitting import fit_guards
+from judges.reward_model.guards.fitting import fit_guards
+from judges.reward_model.serve import pool
 from tests.app.conftest import eventually, in_process
 from tests.judges.reward_model.serving import model_folder
 from tests.judges.reward_model.test_guards import natural_texts
@@ -351,7 +351,7 @@ def test_no_request_is_lost_or_divided_by_a_hot_swap(folder: Path, tmp_path: Pat
 
 def test_importing_the_service_imports_no_torch() -> None:
     program = (
-        "import sys, app.main, app.cli, judges.reward_model.scorer, judges.reward_model.monitor;"
+        "import sys, app.main, app.cli, judges.reward_model.serve.scorer, judges.over_optimisation;"
         "print([name for name in ('torch', 'transformers', 'numpy') if name in sys.modules])"
     )
     result = subprocess.run(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from benchmarks.rubric_judges import contains, read_message, reply_of
 from tests.app.conftest import in_process
-from tests.app.test_llm_lane import in_a_thread
+from tests.app.lanes.test_llm_lane import in_a_thread
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import TOLD
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.conftest import served
-from tests.trainer_client.runs import SETTINGS
+from tests.trainer_client.train.runs import SETTINGS
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def service_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def undisturbed(service_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing happened to."""
-    from trainer_client.config import load_config  # with torch, which takes seconds
-    from trainer_client.display import Display
-    from trainer_client.run import run
+    from trainer_client.train.config import load_config  # with torch, which takes seconds
+    from trainer_client.train.display import Display
+    from trainer_client.train.run import run
 
     folder = tmp_path_factory.mktemp("runs") / "undisturbed"
     run(load_config(None, [*SETTINGS, f"reward.url={service_url}"]), folder, Display())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from verifiers.base import InvalidReference
-from verifiers.code_execution.test_code import Plan
+from verifiers.code_execution.assertions import Plan
 from verifiers.sandbox import codec
 from verifiers.sandbox.pool import Execution, Program, Sandbox, Session
 

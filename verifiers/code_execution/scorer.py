@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from pydantic import Field
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
-from verifiers.code_execution import test_code
+from verifiers.code_execution import assertions
 from verifiers.code_execution.compare import Comparison, text_matcher, value_matcher
 from verifiers.code_execution.judging import (
     Policy,
@@ -196,7 +196,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         )
         if reference.checker is not None:
             expected = [test.stdout for test in reference.tests]
-            checker = test_code.checker(reference.checker)
+            checker = assertions.checker(reference.checker)
             return await judge_by_checker(sandbox, submission, expected, checker, self._policy)
         matchers = [
             text_matcher(test.stdout, options.compare, options.float_tolerance)
@@ -228,7 +228,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         if self.parameters.in_process:
             joined = Program(preamble + b"\n" + source, limits=self._limits)
             return await judge_in_process(sandbox, joined, reference.test_code)
-        plan = test_code.plan(reference.test_code, reference.entry_point)
+        plan = assertions.plan(reference.test_code, reference.entry_point)
         driven = Program(source, preamble, driven=True, limits=self._limits)
         return await judge_by_test_code(sandbox, driven, plan, self._policy)
 

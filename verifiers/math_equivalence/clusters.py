@@ -16,10 +16,10 @@ from collections.abc import Hashable, Sequence
 from itertools import combinations
 from typing import Final
 
-from verifiers.math_equivalence.comparison import compare
+from verifiers.math_equivalence.compare.comparison import compare
 from verifiers.math_equivalence.limits import TooLargeError
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.read.reading import Reading
 
 POLICY: Final = MathParameters(rounding="never", percent="fraction")
 

@@ -10,22 +10,22 @@ import re
 from typing import Final
 
 from verifiers.base import InvalidReference
-from verifiers.math_equivalence.boxes import boxed
-from verifiers.math_equivalence.comparison import compare
-from verifiers.math_equivalence.evaluate import Evaluator
-from verifiers.math_equivalence.expression import (
+from verifiers.math_equivalence.compare.comparison import compare
+from verifiers.math_equivalence.find.boxes import boxed
+from verifiers.math_equivalence.find.extraction import extract
+from verifiers.math_equivalence.find.statements import stated
+from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
+from verifiers.math_equivalence.numbers.evaluate import Evaluator
+from verifiers.math_equivalence.numbers.values import NotNumericError, UndefinedError
+from verifiers.math_equivalence.policy import MathParameters
+from verifiers.math_equivalence.read.expression import (
     STRUCTURES,
     Node,
     Words,
     free_symbols,
 )  # fmt: skip
-from verifiers.math_equivalence.extraction import extract
-from verifiers.math_equivalence.limits import MAX_ANSWER_CHARACTERS, TooLargeError
-from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.reading import Reading
-from verifiers.math_equivalence.statements import stated
-from verifiers.math_equivalence.values import NotNumericError, UndefinedError
-from verifiers.math_equivalence.words import choice
+from verifiers.math_equivalence.read.reading import Reading
+from verifiers.math_equivalence.read.words import choice
 
 MAX_SOLUTION_CHARACTERS: Final = 65_536
 """A worked solution, of which only the final answer is kept."""

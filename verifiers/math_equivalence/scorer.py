@@ -7,14 +7,14 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
-from verifiers.math_equivalence.comparison import compare
-from verifiers.math_equivalence.extracted import Extraction
-from verifiers.math_equivalence.extraction import extract, final_part
+from verifiers.math_equivalence.compare.comparison import compare
+from verifiers.math_equivalence.compare.structures import kind
+from verifiers.math_equivalence.find.extracted import Extraction
+from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
-from verifiers.math_equivalence.structures import kind
 from verifiers.math_equivalence.verdict import Verdict, rejected
 
 REFERENCES_KEPT = 16_384

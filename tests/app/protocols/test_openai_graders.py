@@ -16,9 +16,9 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.lanes.lane import Scheduler
 from app.protocols.openai_graders import formula
 from app.protocols.openai_graders.templates import fill
-from app.scheduler import Scheduler
 from tests.app.conftest import Served, in_process, served
 from tests.app.protocols.openai_transport import IntoTheApplication
 from tests.app.protocols.rows import check, rows

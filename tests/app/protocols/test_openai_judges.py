@@ -13,8 +13,8 @@ import pytest
 from openai.types.fine_tuning.alpha import GraderRunResponse
 
 from tests.app.conftest import in_process
+from tests.app.lanes.test_llm_lane import in_a_thread
 from tests.app.protocols.openai_transport import IntoTheApplication
-from tests.app.test_llm_lane import in_a_thread
 from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import TOLD
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint

@@ -17,8 +17,8 @@ from judges.llm.failures import Unusable
 from judges.llm.local_model import LocalBackend, Row, by_length
 from tests.judges.llm.judging import judges
 from tests.judges.llm.scripted_endpoint import asking
-from trainer_client.config import PolicyConfig
-from trainer_client.policy import Policy, from_scratch
+from trainer_client.train.config import PolicyConfig
+from trainer_client.train.policy import Policy, from_scratch
 from verifiers.base import SpecError
 from verifiers.errors import JudgeFailed
 

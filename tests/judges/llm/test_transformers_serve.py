@@ -26,7 +26,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from judges.llm.base import Ask, Reply, Turn
 from judges.llm.failures import Rejected, Unusable
 from tests.judges.llm.judging import judges
-from trainer_client.policy import ASSISTANT, END, Policy, character_tokenizer
+from trainer_client.train.policy import ASSISTANT, END, Policy, character_tokenizer
 from verifiers.errors import JudgeFailed
 
 pytest.importorskip("openai", reason="transformers serve needs transformers[serving]")

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from judges.reward_model.model import Card, Reference, RewardModel, save
-from judges.reward_model.pool import RewardModels, RewardModelSettings
-from judges.reward_model.scorer import RewardModelScorer
+from judges.reward_model.model.model import Card, Reference, RewardModel, save
+from judges.reward_model.serve.pool import RewardModels, RewardModelSettings
+from judges.reward_model.serve.scorer import RewardModelScorer
 from tests.judges.reward_model.tiny import encoder, tokenizer, with_heads
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry

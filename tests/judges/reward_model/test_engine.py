@@ -15,8 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model import engine
-from judges.reward_model.engine import Engine, Text, ValueCache, Values, Waiting, by_length
+from judges.reward_model.serve import engine
+from judges.reward_model.serve.engine import Engine, Text, ValueCache, Values, Waiting, by_length
 from verifiers.errors import ModelUnavailable
 
 

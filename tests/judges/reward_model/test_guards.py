@@ -12,25 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model.attacks import ATTACKS, Attack
-from judges.reward_model.guard_fitting import (
+from judges.reward_model.guards.fitting import (
     TooFewTexts,
     attacked,
     fit_guards,
     guards_of,
 )
-from judges.reward_model.guard_penalties import choose_penalties
-from judges.reward_model.guard_thresholds import choose_thresholds
-from judges.reward_model.guarding import Guarding
-from judges.reward_model.guards import (
+from judges.reward_model.guards.guards import (
     GuardName,
     Guards,
     GuardsRefused,
     Measures,
     Suspicion,
 )
-from judges.reward_model.model import load
-from judges.reward_model.text_measures import (
+from judges.reward_model.guards.outside_service import Guarding
+from judges.reward_model.guards.penalties import choose_penalties
+from judges.reward_model.guards.text_measures import (
     Rarity,
     echo,
     hollowness,
@@ -39,6 +36,9 @@ from judges.reward_model.text_measures import (
     shortness,
     symbols,
 )
+from judges.reward_model.guards.thresholds import choose_thresholds
+from judges.reward_model.model.model import load
+from judges.reward_model.report.attacks import ATTACKS, Attack
 from tests.judges.reward_model.serving import REFERENCE, model_folder, sample, scored, serving
 from verifiers.base import Score
 from verifiers.sample import Message

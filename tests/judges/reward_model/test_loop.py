@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from judges.reward_model.data import Pair, pairs_of
-from judges.reward_model.loop import Run, TrainingFailed, bootstrap_counts, update_count
-from judges.reward_model.loss import preference_loss
-from judges.reward_model.options import Options
-from judges.reward_model.texts import Texts, encode_pairs, scores_of
-from judges.reward_model.train import fit_head, train
+from judges.reward_model.train.data import Pair, pairs_of
+from judges.reward_model.train.loop import Run, TrainingFailed, bootstrap_counts, update_count
+from judges.reward_model.train.loss import preference_loss
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.texts import Texts, encode_pairs, scores_of
+from judges.reward_model.train.train import fit_head, train
 from tests.judges.reward_model import preferences, tiny
 
 ONE = torch.ones(1, 1)

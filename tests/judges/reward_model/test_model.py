@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from judges.reward_model import loading_checks
-from judges.reward_model.loading_checks import HEADS
-from judges.reward_model.model import CARD, DEEPER, Card, ModelRefused, Reference, load, save
-from judges.reward_model.shortcuts import layers_of
+from judges.reward_model.model import loading_checks
+from judges.reward_model.model.loading_checks import HEADS
+from judges.reward_model.model.model import CARD, DEEPER, Card, ModelRefused, Reference, load, save
+from judges.reward_model.train.shortcuts import layers_of
 from tests.judges.reward_model import tiny
 
 IDS = torch.tensor([[1, 4, 5, 6, 2], [1, 9, 2, 0, 0]])

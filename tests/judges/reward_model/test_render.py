@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model.render import Encoded, TextTooLong, encode, render
+from judges.reward_model.model.render import Encoded, TextTooLong, encode, render
 from tests.judges.reward_model import tiny
 from verifiers.sample import Message
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from judges.reward_model.bases import average_tokens, load_base
-from judges.reward_model.data import Pair
-from judges.reward_model.loading_checks import ModelRefused
-from judges.reward_model.options import Options
-from judges.reward_model.shortcuts import averaging_at_once, features_and_states, layers_of
-from judges.reward_model.texts import Texts, features_of, padded
-from judges.reward_model.train import rewards_by, train
+from judges.reward_model.model.loading_checks import ModelRefused
+from judges.reward_model.train.bases import average_tokens, load_base
+from judges.reward_model.train.data import Pair
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.shortcuts import averaging_at_once, features_and_states, layers_of
+from judges.reward_model.train.texts import Texts, features_of, padded
+from judges.reward_model.train.train import rewards_by, train
 from tests.judges.reward_model import tiny
 
 TEXTS = Texts([[1, *range(4, 4 + length), 2] for length in (3, 9, 1, 6)], 0)

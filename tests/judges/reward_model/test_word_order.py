@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model.word_order import WordOrder, pieces
+from judges.reward_model.guards.word_order import WordOrder, pieces
 from tests.judges.reward_model.test_guards import natural_texts
 
 TEXTS = [completion for _, completion in natural_texts(300)]

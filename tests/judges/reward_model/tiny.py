@@ -17,7 +17,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from judges.reward_model.model import Card, RewardModel, linear, save, set_last_layer
+from judges.reward_model.model.model import Card, RewardModel, linear, save, set_last_layer
 
 WORDS = (
     "what is a good bad red blue answer question yes no the of and word User : Assistant".split()

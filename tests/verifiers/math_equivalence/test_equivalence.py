@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from verifiers.math_equivalence.comparison import compare
+from verifiers.math_equivalence.compare.comparison import compare
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.reading import Reading
+from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.verdict import Verdict
 
 POLICY = MathParameters()

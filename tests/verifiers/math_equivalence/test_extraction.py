@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.math_equivalence.extracted import Extraction
-from verifiers.math_equivalence.extraction import extract, final_part
+from verifiers.math_equivalence.find.extracted import Extraction
+from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 
 RULES: list[AnswerFrom] = ["auto", "boxed", "stated", "display", "number", "completion"]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.math_equivalence import words
-from verifiers.math_equivalence.expression import (
+from verifiers.math_equivalence.limits import TooLargeError
+from verifiers.math_equivalence.read import words
+from verifiers.math_equivalence.read.expression import (
     Call,
     Constant,
     Group,
@@ -30,11 +31,10 @@ from verifiers.math_equivalence.expression import (
     Words,
     free_symbols,
 )
-from verifiers.math_equivalence.limits import TooLargeError
-from verifiers.math_equivalence.normal_form import clean, normal_form
-from verifiers.math_equivalence.rationals import Literal, read_number
-from verifiers.math_equivalence.reading import Reading
-from verifiers.math_equivalence.units import read_unit
+from verifiers.math_equivalence.read.normal_form import clean, normal_form
+from verifiers.math_equivalence.read.rationals import Literal, read_number
+from verifiers.math_equivalence.read.reading import Reading
+from verifiers.math_equivalence.read.units import read_unit
 
 X = Symbol("x")
 

@@ -13,8 +13,8 @@ from benchmarks.math_hostile import REFERENCE, completions
 from benchmarks.math_rewrites import NEAR_MISSES, REWRITES, pairs
 from verifiers.base import InvalidReference, Sample, Score
 from verifiers.math_equivalence import MathEquivalence
+from verifiers.math_equivalence.numbers.symbolic import OverBudget, budget
 from verifiers.math_equivalence.policy import MathParameters
-from verifiers.math_equivalence.symbolic import OverBudget, budget
 
 SCORER = MathEquivalence(MathParameters())
 

@@ -1,0 +1,1 @@
+"""HTTP itself, around the routes: what every request passes, and what a failed one hears."""

@@ -1,0 +1,1 @@
+"""Guards against texts that reward models fall for and no reader would."""

@@ -1,0 +1,1 @@
+"""A reward model's folder and its weights: what is read, checked and rendered for it."""

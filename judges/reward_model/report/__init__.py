@@ -1,0 +1,1 @@
+"""What a reward model learned, and what it may have learned instead."""

@@ -1,0 +1,1 @@
+"""Reward models behind a name: batched, swapped, scored."""

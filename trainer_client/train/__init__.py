@@ -1,0 +1,1 @@
+"""The GRPO trainer: all of this distribution that needs torch."""

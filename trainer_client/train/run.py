@@ -1,0 +1,178 @@
+"""A whole run: the cold start, reinforcement learning, the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from trainer_client.client import RewardClient
+from trainer_client.train import checkpoint
+from trainer_client.train import policy as policies
+from trainer_client.train.config import Config, ConfigError, save_config
+from trainer_client.train.data import problems_of
+from trainer_client.train.display import Display
+from trainer_client.train.grpo import Run, measure_on, train
+from trainer_client.train.monitoring import best_policy
+from trainer_client.train.policy import Policy
+from trainer_client.train.report import write_report
+from trainer_client.train.run_folder import RunFolder
+from trainer_client.train.sft import fine_tune
+from trainer_client.train.stopping import OverOptimised, StopSignals
+from trainer_client.train.threads import TINY, choose_threads
+from trainer_client.types import MonitorVerdict
+
+API_KEY = "ASSAY_API_KEY"
+"""The environment variable that holds the service's key, if it wants one."""
+
+
+def run(config: Config, output: Path, display: Display, *, resume: bool = False) -> RunFolder:
+    """Trains as `config` says and writes everything into `output`.
+
+    Raises:
+        ConfigError: the folder holds another run, or there is nothing to resume.
+        Stopped, TooManyUnscored, RewardClientError: see `grpo.train`.
+        OverOptimised: see there. The policy is then that of about where gold was best.
+    """
+    folder = RunFolder(output)
+    last = opened(folder, resume)
+    state = None if last is None else checkpoint.load_state(last)
+    set_threads(config, display, None if state is None else state.threads)
+    problems_of(config)  # what is missing is told before the minutes of a cold start
+    save_config(config, folder.config)
+    with ready_service(config, display) as client, StopSignals() as signals:
+        if not folder.start.exists():
+            start = starting_policy(config, display, signals, folder)
+            with checkpoint.whole_or_absent(folder.start) as partial:
+                start.save(partial)
+        policy = policies.load(last or folder.start, device_of(config))
+        reference = policies.load(folder.start, device_of(config))
+        this = Run(config, policy, reference, folder, client, display, signals)
+        try:
+            train(this, state)
+        except OverOptimised as stopped:
+            finish(folder, best_measured(this, stopped.verdict))
+            raise
+    finish(folder, policy)
+    return folder
+
+
+def best_measured(this: Run, verdict: MonitorVerdict) -> Policy:
+    """The policy of the checkpoint that is nearest to where gold was best."""
+    saved = checkpoint.nearest(this.folder.checkpoints, best_policy(verdict))
+    policy = policies.load(saved, device_of(this.config))
+    this.display.say(f"the policy of {saved.name}, about where gold was best:")
+    splits = problems_of(this.config).splits()
+    measure_on(replace(this, policy=policy), splits, checkpoint.step_of(saved))
+    return policy
+
+
+def finish(folder: RunFolder, policy: Policy) -> None:
+    policy.save(folder.policy)
+    folder.close()
+    write_report(folder)
+
+
+def opened(folder: RunFolder, resume: bool) -> Path | None:
+    """Makes or enters the run's folder. Returns the checkpoint to go on from, if any."""
+    if resume and not folder.config.exists():
+        raise ConfigError(f"{folder.path} holds no run to resume")
+    if not resume and folder.config.exists():
+        raise ConfigError(f"{folder.path} already holds a run: --resume it, or name another folder")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    saved = checkpoint.all_of(folder.checkpoints)
+    return saved[-1] if saved else None
+
+
+@contextmanager
+def ready_service(config: Config, display: Display) -> Iterator[RewardClient]:
+    """A client of the service, once that is ready. Until then Ctrl-C ends the program at once."""
+    with connected(config, display) as client:
+        client.wait_until_ready()
+        yield client
+
+
+def connected(config: Config, display: Display) -> RewardClient:
+    reward = config.reward
+    try:
+        return RewardClient(
+            reward.url,
+            api_key=os.environ.get(API_KEY),
+            max_outage_s=reward.max_outage_s,
+            on_outage=display.outage,
+        )
+    except ValueError as error:
+        raise ConfigError(f"reward.url: {error}") from None
+
+
+def set_threads(config: Config, display: Display, before: int | None = None) -> None:
+    """Settles torch's threads and says so. `before` is what a resumed run had."""
+    transformers_logging.disable_progress_bar()
+    if config.threads != "auto":
+        threads = config.threads
+    else:
+        threads = before or choose_threads(None if config.policy.name else TINY)
+    torch.set_num_threads(threads)
+    display.say(f"{threads} thread{'s' if threads > 1 else ''} of torch")
+    if before is not None and threads != before:
+        display.say(
+            f"The run had {before} until now: sums are rounded otherwise from here on, so its "
+            "numbers will not be those of an uninterrupted run."
+        )
+
+
+def device_of(config: Config) -> str:
+    if config.device != "auto":
+        return config.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def starting_policy(
+    config: Config, display: Display, signals: StopSignals, folder: RunFolder | None = None
+) -> Policy:
+    """The policy that reinforcement learning starts from, after its cold start if it has one."""
+    device = device_of(config)
+    if config.policy.name:
+        policy = policies.load(config.policy.name, device)
+    else:
+        policy = policies.from_scratch(config.policy, config.seed)
+        model: Any = policy.model
+        model.to(device)
+    if config.cold_start:
+        warm_up(policy, config, display, signals, folder)
+    return policy
+
+
+def warm_up(
+    policy: Policy,
+    config: Config,
+    display: Display,
+    signals: StopSignals,
+    folder: RunFolder | None,
+) -> None:
+    """Fine-tunes on demonstrations, under a progress bar."""
+    began = time.perf_counter()
+    seen = 0
+    with display.bar("Cold start", config.sft.steps) as bar:
+
+        def on_step(step: int, loss: float, tokens: int) -> None:
+            nonlocal seen
+            seen += tokens
+            speed = seen / (time.perf_counter() - began)
+            bar.update(step, f"loss {loss:.3f}  {speed:,.0f} tokens/s")
+            signals.check()
+
+        fine_tune(policy, config, on_step)
+    seconds = time.perf_counter() - began
+    display.say(f"cold start: {config.sft.steps} steps in {seconds:.1f} s")
+    if folder is not None:
+        facts = {"steps": config.sft.steps, "tokens": seen, "seconds": seconds}
+        folder.cold_start.write_text(json.dumps(facts))

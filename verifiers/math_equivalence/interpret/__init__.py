@@ -1,0 +1,1 @@
+"""Notations that mean more than one thing, and what decides between them."""

@@ -1,0 +1,1 @@
+"""Values: exact where they are rational, else to many digits, always bounded."""
