@@ -17,7 +17,8 @@ from app.http.limits import HeaderLimit
 from app.http.log import RequestContext
 from app.http.metrics import Metrics
 from app.lanes.cpu import CpuLane
-from app.lanes.lane import InlineLane, Scheduler
+from app.lanes.inline import InlineLane
+from app.lanes.lane import Scheduler
 from app.lanes.llm import LlmLane
 from app.lanes.model import ModelLane
 from app.lanes.sandbox import SandboxLane

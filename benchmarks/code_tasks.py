@@ -6,7 +6,6 @@ that language models wrote for it, with evalplus's verdicts) and mbpp_200.jsonl 
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections.abc import Sequence
@@ -14,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Row
-from verifiers.base import Sample
+from verifiers.base import Place, Sample, Score
 from verifiers.code_execution.scorer import CodeExecution, CodeParameters
-from verifiers.sandbox.pool import Sandbox
+from verifiers.place import Here
 
 
 async def real_tasks(folder: Path, workers: int) -> list[Row]:
-    sandbox = Sandbox(workers=workers)
-    try:
-        return [*await human_eval(folder, sandbox), await mbpp(folder, sandbox)]
-    finally:
-        await sandbox.stop()
+    async with Here(sandbox_workers=workers) as place:
+        return [*await human_eval(folder, place), await mbpp(folder, place)]
 
 
-async def human_eval(folder: Path, sandbox: Sandbox) -> list[Row]:
+async def human_eval(folder: Path, place: Place) -> list[Row]:
     with gzip.open(folder / "HumanEval.jsonl.gz", "rt") as lines:
         tasks = {task["task_id"]: task for task in map(json.loads, lines)}
     solutions = [task["prompt"] + task["canonical_solution"] for task in tasks.values()]
@@ -35,9 +31,9 @@ async def human_eval(folder: Path, sandbox: Sandbox) -> list[Row]:
     others = [*references[1:], references[0]]
     labelled = read_jsonl(folder / "humaneval_llm_labelled.jsonl")
     of_labelled = [reference(tasks[row["id"]], row["test_code"]) for row in labelled]
-    right = await rewards(sandbox, solutions, references)
-    crossed = await rewards(sandbox, solutions, others)
-    judged = await rewards(sandbox, [row["completion"] for row in labelled], of_labelled)
+    right = await rewards(place, solutions, references)
+    crossed = await rewards(place, solutions, others)
+    judged = await rewards(place, [row["completion"] for row in labelled], of_labelled)
     agreed = sum((a == 1.0) == row["correct"] for a, row in zip(judged, labelled, strict=True))
     wrongly = crossed.count(1.0)
     return [
@@ -52,11 +48,11 @@ async def human_eval(folder: Path, sandbox: Sandbox) -> list[Row]:
     ]
 
 
-async def mbpp(folder: Path, sandbox: Sandbox) -> Row:
+async def mbpp(folder: Path, place: Place) -> Row:
     tasks = read_jsonl(folder / "mbpp_200.jsonl")
     tests = ["\n".join([task["test_setup_code"], *task["test_list"]]) for task in tasks]
     accepted = await rewards(
-        sandbox, [task["code"] for task in tasks], [{"test_code": test} for test in tests]
+        place, [task["code"] for task in tasks], [{"test_code": test} for test in tests]
     )
     return share("MBPP: canonical solutions accepted", accepted.count(1.0), len(tasks), 0.995)
 
@@ -74,15 +70,16 @@ def read_jsonl(file: Path) -> list[dict[str, Any]]:
 
 
 async def rewards(
-    sandbox: Sandbox, programs: Sequence[str], references: Sequence[Any]
+    place: Place, programs: Sequence[str], references: Sequence[Any]
 ) -> list[float | None]:
     scorer = CodeExecution(CodeParameters())
     samples = [
         Sample(completion=f"`````python\n{program}\n`````", reference=reference)
         for program, reference in zip(programs, references, strict=True)
     ]
-    scores = await asyncio.gather(*(scorer.attempt(sample, sandbox) for sample in samples))
-    return [score.reward for score in scores]
+    scores: dict[int, Score] = {}
+    await scorer.score_each(samples, scores.__setitem__, place)
+    return [scores[position].reward for position in range(len(samples))]
 
 
 def share(what: str, count: int, total: int, target: float) -> Row:

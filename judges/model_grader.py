@@ -8,6 +8,7 @@ question in which the completion stands unmarked can be talked over by it: rubri
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from abc import abstractmethod
@@ -18,7 +19,8 @@ from pydantic import Field
 
 from judges.llm.base import Ask, Judge, Role, Sampling, Turn
 from judges.llm.failures import Declined
-from verifiers.base import P, Parameters, Sample, Score, Scorer, ScoringError
+from verifiers.base import P, Parameters, Place, Sample, Score, Scorer, Settle
+from verifiers.boundary import Boundary
 from verifiers.errors import JudgeFailed
 from verifiers.sample import Name
 
@@ -100,9 +102,6 @@ class ModelGrader(Scorer[P]):
         yield from super().ingredients()
         yield self._judge.fingerprint
 
-    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
-        return [[position] for position in range(len(samples))]
-
     @abstractmethod
     def wanted(self) -> dict[str, Any]:
         """The JSON Schema of the verdict."""
@@ -114,31 +113,33 @@ class ModelGrader(Scorer[P]):
             UnreadableVerdict: it is none.
         """
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        return [await self._attempt(sample) for sample in samples]
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        async def score(position: int, sample: Sample) -> None:
+            boundary = Boundary(self, [sample])
+            with boundary:
+                self.check(sample)
+                boundary.scores = [await self._score(sample)]
+            settle(position, boundary.scores[0])
 
-    async def _attempt(self, sample: Sample) -> Score:
-        try:
-            self.check(sample)
-            return await self._score(sample)
-        except Declined as error:
-            return Score.failed(VerdictDeclined(str(error), retryable=False))
-        except ScoringError as error:
-            return Score.failed(error)
+        async with asyncio.TaskGroup() as group:
+            for position, sample in enumerate(samples):
+                group.create_task(score(position, sample))
 
     async def _score(self, sample: Sample) -> Score:
         """The verdict's reward. `details` holds the judge's name and the tokens it took."""
         options: Any = self.parameters
-        reply = await self._judge.ask(
-            Ask(
-                self.turns(sample),
-                schema=self.schema(),
-                max_tokens=options.max_tokens,
-                temperature=options.temperature,
-                seed=options.seed,
-                sampling=options.sampling,
-            )
+        ask = Ask(
+            self.turns(sample),
+            schema=self.schema(),
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+            seed=options.seed,
+            sampling=options.sampling,
         )
+        try:
+            reply = await self._judge.ask(ask)
+        except Declined as error:
+            raise VerdictDeclined(str(error), retryable=False) from None
         details = {
             "judge": self._judge.name,
             "prompt_tokens": reply.usage.prompt_tokens,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -27,3 +29,10 @@ def _no_settings_from_outside() -> None:
 def _ctrl_c_interrupts() -> None:
     """Also where a shell runs the tests in the background, and so has them ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _lanes_that_were_started_stop() -> Iterator[None]:
+    yield
+    if (module := sys.modules.get("tests.on_lanes")) is not None and module.lanes.cache_info()[3]:
+        module.lanes().stop()

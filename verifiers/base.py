@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
+from verifiers.boundary import attributed
 from verifiers.errors import (
     InternalError,
     InvalidReference,
@@ -31,7 +30,8 @@ from verifiers.errors import (
     SpecError,
     first_fault,
 )
-from verifiers.sample import Sample, ScorerSpec, Text
+from verifiers.place import Here, Place, Settle
+from verifiers.sample import Reads, Sample, ScorerSpec, Text
 from verifiers.score import Outcome, Score, ScorerIdentity
 
 __all__ = [
@@ -40,23 +40,22 @@ __all__ = [
     "Kind",
     "LaneName",
     "MissingField",
-    "OnScore",
     "Outcome",
     "Parameters",
+    "Place",
     "Run",
     "Sample",
     "Score",
     "Scorer",
     "ScoringError",
     "Services",
+    "Settle",
     "SpecError",
     "Text",
     "Verifier",
     "first_fault",
     "run_here",
 ]
-
-logger = logging.getLogger(__name__)
 
 LaneName = Literal["inline", "cpu", "sandbox", "model", "llm"]
 """Where a scorer runs: `inline` for microsecond rules, `cpu` for what may hang, `sandbox` for
@@ -73,15 +72,12 @@ class Parameters(BaseModel):
 
 P = TypeVar("P", bound=Parameters)
 
-OnScore = Callable[[int, Score], None]
-"""Is told the position of a sample and its score, once for each, in any order."""
-
 
 class Run(Protocol):
     """Scores samples for a composite, and may tell each score as soon as it is known."""
 
     def __call__(
-        self, scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+        self, scorer: Scorer[Any], samples: Sequence[Sample], settle: Settle | None = None, /
     ) -> Awaitable[list[Score]]: ...
 
 
@@ -98,21 +94,22 @@ class Services:
 
 
 async def run_here(
-    scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+    scorer: Scorer[Any], samples: Sequence[Sample], settle: Settle | None = None, /
 ) -> list[Score]:
     """The simplest `Run`: no lanes, no processes."""
     scores = await scorer.score(samples)
-    if on_score is not None:
+    if settle is not None:
         for position, score in enumerate(scores):
-            on_score(position, score)
+            settle(position, score)
     return scores
 
 
 class Scorer(ABC, Generic[P]):
     """Turns a batch of samples into scores of the same length and order.
 
-    Subclasses declare the class variables below and implement `score`. The first line of
-    a scorer's docstring says what it rewards; it is what `GET /v1/scorers` shows.
+    Subclasses declare the class variables below and implement `score_each`, the one entrance.
+    The first line of a scorer's docstring says what it rewards; it is what `GET /v1/scorers`
+    shows.
     """
 
     name: ClassVar[str]
@@ -123,6 +120,9 @@ class Scorer(ABC, Generic[P]):
     parameters_type: ClassVar[type[Parameters]] = Parameters
     reference_type: ClassVar[Any] = None
     """The type of reference it takes; None where it reads none."""
+    reads: ClassVar[frozenset[Reads]] = frozenset({"text"})
+    """What it reads of a completion. All else passes it by untouched; a completion that holds
+    other things and none of these is `unreadable`, which is an error and no price."""
     requires: ClassVar[tuple[Literal["prompt", "reference"], ...]] = ()
     """Fields of `Sample` that must be present."""
     example: ClassVar[Mapping[str, Any]]
@@ -137,19 +137,29 @@ class Scorer(ABC, Generic[P]):
         return cls(parameters)
 
     @abstractmethod
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        """Scores `samples`: same length, same order. Raises only on bugs of our own."""
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        """Settles the score of each sample once, as soon as it is known: none waits for another.
 
-    async def score_each(self, samples: Sequence[Sample], on_score: OnScore) -> None:
-        """The same, telling each score as soon as it is known: none waits for a slower one.
+        Args:
+            settle: is told a position and its score.
+            place: what the lane lends; see `verifiers.place`.
 
-        What tells all of them at once need not override this.
+        Raises:
+            Exception: whatever is raised fails the samples that are still open; see
+                `verifiers.boundary`.
         """
-        scores = await self.score(samples)
-        if len(scores) != len(samples):
-            raise RuntimeError(f"{self.name} gave {len(scores)} of {len(samples)}")
-        for position, score in enumerate(scores):
-            on_score(position, score)
+
+    @final
+    async def score(self, samples: Sequence[Sample]) -> list[Score]:
+        """The scores in order, made in this process: no lanes, and nothing that hangs is killed."""
+        scores: dict[int, Score] = {}
+        fault: ScoringError = InternalError(f"{self.name} gave no score")
+        try:
+            async with Here() as place:
+                await self.score_each(samples, scores.__setitem__, place)
+        except Exception as error:
+            fault = attributed(error, self)
+        return [scores.get(position) or Score.failed(fault) for position in range(len(samples))]
 
     @property
     def reward_range(self) -> tuple[float, float]:
@@ -171,6 +181,7 @@ class Scorer(ABC, Generic[P]):
         """What `components` of a scored sample holds under these parameters, at the least."""
         return ()
 
+    @cached_property
     def demand(self) -> Counter[LaneName]:
         """How many places one sample takes in each lane, parts included."""
         return Counter({self.lane: 1})
@@ -258,43 +269,6 @@ class Verifier(Scorer[P]):
         """
         return False
 
-    def refusal(self, sample: Sample) -> Score | None:
-        """Why this sample cannot be scored whatever its completion is; None where it can."""
-        try:
-            self.check(sample)
-            self.prepare(sample)
-        except ScoringError as error:
-            return Score.failed(error)
-        except MemoryError:
-            return Score.failed(InvalidReference("reference: takes too much memory to read"))
-        except Exception:
-            logger.exception("%s failed on the reference of sample %r", self.name, sample.id)
-            return Score.failed(InternalError(f"{self.name} failed on this reference"))
-        return None
-
-    def attempt(self, sample: Sample, *, memory_is_capped: bool = False) -> Score:
-        """`score_one`, timed, with whatever it raises turned into an error.
-
-        Running out of memory is the completion's fault only where each task has its own
-        cap; elsewhere it is the machine's.
-        """
-        started_ns = time.perf_counter_ns()
-        try:
-            self.check(sample)
-            score = self.score_one(sample)
-        except ScoringError as error:
-            score = Score.failed(error)
-        except MemoryError:
-            score = (
-                self.lowest("memory_limit")
-                if memory_is_capped
-                else Score.failed(InternalError("out of memory", retryable=True))
-            )
-        except Exception:
-            logger.exception("%s failed on sample %r", self.name, sample.id)
-            score = Score.failed(InternalError(f"{self.name} failed on this sample"))
-        score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
-        return score
-
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        return [self.attempt(sample) for sample in samples]
+    @final
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        await place.follow(self, samples, settle)

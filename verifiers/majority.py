@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import Field
@@ -22,11 +23,13 @@ from verifiers.base import (
     LaneName,
     MissingField,
     Parameters,
+    Place,
     Run,
     Sample,
     Score,
     Scorer,
     Services,
+    Settle,
     Verifier,
 )
 from verifiers.extract import REASONING_TAG
@@ -97,21 +100,23 @@ class Majority(Scorer[MajorityParameters]):
     def create(cls, parameters: MajorityParameters, services: Services) -> Self:
         return cls(parameters, services.run)
 
+    @cached_property
     def demand(self) -> Counter[LaneName]:
         """A place where answers are found; comparing a group's takes one of them again."""
-        return self._final_answer.demand()
+        return self._final_answer.demand
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
         found = await self._run(self._final_answer, samples)
         groups = by_group(samples)
         answers = [[answer for i in group if (answer := found[i].answer)] for group in groups]
         sorted_answers = await cluster(answers, self._run)
-        scores = [Score.failed(NO_GROUP) for _ in samples]
         for group, labels in zip(groups, sorted_answers, strict=True):
             members = scored([found[i] for i in group], labels)
             for i, score in zip(group, members, strict=True):
-                scores[i] = score
-        return scores
+                settle(i, score)
+        for i, sample in enumerate(samples):
+            if sample.group is None:
+                settle(i, Score.failed(NO_GROUP))
 
 
 NO_GROUP = MissingField("majority compares the samples of one group, and this one names none")

@@ -77,6 +77,9 @@ def few(value: Any) -> Any:
     return value
 
 
+Reads = Literal["text", "calls", "reasoning", "images", "turns"]
+"""What there can be in a completion for a scorer to read."""
+
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Json = Annotated[JsonValue, BeforeValidator(shallow)]

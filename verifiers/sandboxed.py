@@ -1,18 +1,22 @@
-"""Scorers that run what a policy wrote: one sample at a time, in a sandbox lent to them."""
+"""Scorers that run what a policy wrote: each sample by itself, in a sandbox that is lent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
 
-from verifiers.base import InternalError, P, Sample, Score, Scorer, ScoringError
+from verifiers.base import P, Sample, Score, Scorer
+from verifiers.boundary import Boundary
 from verifiers.errors import SandboxUnavailable
-from verifiers.sandbox.pool import Sandbox, SandboxError
-from verifiers.sandbox.probe import probe
+from verifiers.place import Place, Settle
+from verifiers.sandbox.pool import SandboxError
+
+if TYPE_CHECKING:
+    from verifiers.sandbox.pool import Sandbox
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +25,8 @@ ATTEMPTS = 2
 
 
 class SandboxedScorer(Scorer[P]):
-    """Implement `score_one`. Whoever hosts it lends the sandbox: see the lane `sandbox`."""
+    """Implement `score_one`. Where layers of the sandbox are missing and programs are run all the
+    same, `details.degraded` says so."""
 
     lane = "sandbox"
 
@@ -34,38 +39,32 @@ class SandboxedScorer(Scorer[P]):
             SandboxError: the sandbox failed.
         """
 
-    async def attempt(self, sample: Sample, sandbox: Sandbox) -> Score:
-        """`score_one`, timed, with whatever it raises turned into an error."""
-        started_ns = time.perf_counter_ns()
-        try:
-            self.check(sample)
-            score = await self._score(sample, sandbox)
-        except ScoringError as error:
-            score = Score.failed(error)
-        except Exception:
-            logger.exception("%s failed on sample %r", self.name, sample.id)
-            score = Score.failed(InternalError(f"{self.name} failed on this sample"))
-        score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
-        return score
+    @final
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        sandbox = await place.sandbox()
 
-    async def _score(self, sample: Sample, sandbox: Sandbox) -> Score:
+        async def score(position: int, sample: Sample) -> None:
+            boundary = Boundary(self, [sample])
+            with boundary:
+                self.check(sample)
+                boundary.scores = [await self._tried(sample, sandbox)]
+            settle(position, boundary.scores[0])
+
+        async with asyncio.TaskGroup() as group:
+            for position, sample in enumerate(samples):
+                group.create_task(score(position, sample))
+
+    async def _tried(self, sample: Sample, sandbox: Sandbox) -> Score:
         for _ in range(ATTEMPTS - 1):
             with contextlib.suppress(SandboxError):
-                return await self.score_one(sample, sandbox)
+                return self._marked(await self.score_one(sample, sandbox), sandbox)
         try:
-            return await self.score_one(sample, sandbox)
+            return self._marked(await self.score_one(sample, sandbox), sandbox)
         except SandboxError as error:
             logger.error("%s: %s", self.name, error)
             raise SandboxUnavailable("the sandbox failed on this sample, twice") from error
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        """Scores `samples` in a sandbox of their own, for use without a service."""
-        sandbox = Sandbox(workers=1)
-        try:
-            findings = await probe(sandbox)
-            if findings.faults:
-                error = SandboxUnavailable("; ".join(findings.faults))
-                return [Score.failed(error) for _ in samples]
-            return list(await asyncio.gather(*(self.attempt(s, sandbox) for s in samples)))
-        finally:
-            await sandbox.stop()
+    def _marked(self, score: Score, sandbox: Sandbox) -> Score:
+        if sandbox.faults and score.error is None:
+            score.details["degraded"] = list(sandbox.faults)
+        return score

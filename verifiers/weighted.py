@@ -19,7 +19,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -27,14 +27,15 @@ from pydantic import AfterValidator, Field, model_validator
 from verifiers.base import (
     InternalError,
     LaneName,
-    OnScore,
     Outcome,
     Parameters,
+    Place,
     Run,
     Sample,
     Score,
     Scorer,
     Services,
+    Settle,
     SpecError,
 )
 from verifiers.sample import Name, ScorerSpec
@@ -220,7 +221,7 @@ class Weighted(Scorer[WeightedParameters]):
         ]
         check_gates(gates)
         scorer = cls(parameters, components, gates, services.run)
-        if scorer.demand().total() > MAX_PARTS:
+        if scorer.demand.total() > MAX_PARTS:
             raise SpecError([(("components",), f"more than {MAX_PARTS} parts in all")])
         return scorer
 
@@ -247,21 +248,17 @@ class Weighted(Scorer[WeightedParameters]):
     def component_names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self._parts)
 
+    @cached_property
     def demand(self) -> Counter[LaneName]:
         """The parts' places; waiting for them takes none."""
-        return sum((part.scorer.demand() for part in self._parts), Counter())
+        return sum((part.scorer.demand for part in self._parts), Counter())
 
     def ingredients(self) -> Iterable[Any]:
         """The parts by their digests, so that a preset's name changes nothing."""
         yield {part.name: [part.scorer.identity.digest, part.weight] for part in self._components}
         yield {part.name: [part.scorer.identity.digest, part.at_least] for part in self._gates}
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        scores: dict[int, Score] = {}
-        await self.score_each(samples, scores.__setitem__)
-        return [scores[position] for position in range(len(samples))]
-
-    async def score_each(self, samples: Sequence[Sample], on_score: OnScore) -> None:
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
         """Scores every part on its own lane, all at once, and joins what is complete."""
         by_part: list[dict[int, Score]] = [{} for _ in self._parts]
 
@@ -269,7 +266,7 @@ class Weighted(Scorer[WeightedParameters]):
             scores[position] = score
             if all(position in others for others in by_part):
                 parts = zip(self._parts, by_part, strict=True)
-                on_score(position, self.whole({part.name: s.pop(position) for part, s in parts}))
+                settle(position, self.whole({part.name: s.pop(position) for part, s in parts}))
 
         await asyncio.gather(
             *(

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ import msgspec
 from pydantic import TypeAdapter
 
 from app.lanes.cpu_process import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
-from app.lanes.lane import SLICE_S, Batch, Lane
-from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
+from app.lanes.lane import Lane
+from verifiers.base import InternalError, InvalidReference, Sample, Score, Settle
+from verifiers.boundary import Rule, attempt
+from verifiers.place import SLICE_S
 from verifiers.score import to_json
 
 logger = logging.getLogger(__name__)
@@ -94,9 +96,9 @@ class Worker:
 
     async def score(
         self,
-        scorer: Scorer[Any],
+        rule: Rule,
         samples: Sequence[Sample],
-        settle: Callable[[int, Score], None],
+        settle: Settle,
         stall_s: float,
     ) -> None:
         """Scores `samples` until its turn is over, calling `settle` with each score.
@@ -108,7 +110,7 @@ class Worker:
         stdin = self._process.stdin
         assert stdin is not None
         try:
-            stdin.write(message(scorer, samples))
+            stdin.write(message(rule, samples))
             await stdin.drain()
         except (ConnectionError, RuntimeError):  # uvloop raises the latter on a closed pipe
             raise WorkerDied(await self._process.wait()) from None
@@ -142,8 +144,8 @@ class Worker:
         await self._process.wait()
 
 
-def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
-    spec = {"type": scorer.name, **scorer.parameters.model_dump(mode="json")}
+def message(rule: Rule, samples: Sequence[Sample]) -> bytes:
+    spec = {"type": rule.name, **rule.parameters.model_dump(mode="json")}
     return b'{"turn_s":%b,"spec":%b,"samples":%b}\n' % (
         to_json(TURN_S),
         to_json(spec),
@@ -153,9 +155,11 @@ def message(scorer: Scorer[Any], samples: Sequence[Sample]) -> bytes:
 
 @dataclass(slots=True)
 class Work:
-    """What is left of a batch: positions in it."""
+    """What is left of the samples that one rule is to settle: positions among them."""
 
-    batch: Batch
+    rule: Rule
+    samples: Sequence[Sample]
+    settle: Settle
     waiting: deque[int] = field(default_factory=deque)
     suspects: set[int] = field(default_factory=set)
     """Samples at which a worker died, not of their time limit."""
@@ -174,19 +178,23 @@ class Work:
 
     def fail_rest(self, taken: Sequence[int], error: InternalError) -> None:
         for position in [*taken, *self.waiting]:
-            self.batch.settle(position, Score.failed(error))
+            self.settle(position, Score.failed(error))
         self.waiting.clear()
 
 
-async def slow_ones(batch: Batch) -> AsyncIterator[list[int]]:
+async def slow_ones(
+    rule: Rule, samples: Sequence[Sample], settle: Settle
+) -> AsyncIterator[list[int]]:
     """Scores what is sure to be quick here, in slices; yields the others of every slice."""
-    assert isinstance(batch.scorer, Verifier)
-    is_quick, attempt = batch.scorer.is_quick, batch.scorer.attempt
     slow: list[int] = []
     slice_ends = time.perf_counter() + SLICE_S
-    for position, sample in enumerate(batch.samples):
-        if is_quick(sample):
-            batch.settle(position, attempt(sample))
+    for position, sample in enumerate(samples):
+        try:
+            quick = rule.is_quick(sample)
+        except Exception:  # whatever it is, the attempt meets it again, where it can be killed
+            quick = False
+        if quick:
+            settle(position, attempt(rule, sample))
         else:
             slow.append(position)
         if time.perf_counter() > slice_ends:
@@ -204,8 +212,8 @@ class CpuLane(Lane):
     reward with outcome `time_limit`. A worker that dies otherwise is ours: the sample is
     tried once more, then fails with a retryable error.
 
-    Workers go round: a batch has at most one turn of each in the queue, so that what comes
-    later waits for a turn of every batch before it, and not for their ends.
+    Workers go round: a rule has at most one turn of each in the queue, so that what comes
+    later waits for a turn of everyone before it, and not for their ends.
     """
 
     name = "cpu"
@@ -233,10 +241,10 @@ class CpuLane(Lane):
     def fault(self) -> str | None:
         return self._fault
 
-    async def run(self, batch: Batch) -> None:
-        work = Work(batch)
+    async def follow(self, rule: Rule, samples: Sequence[Sample], settle: Settle) -> None:
+        work = Work(rule, samples, settle)
         async with asyncio.TaskGroup() as group:
-            async for slow in slow_ones(batch):
+            async for slow in slow_ones(rule, samples, settle):
                 work.add(slow, self._workers)
                 for _ in range(min(self._workers - len(work.workers), len(work.waiting))):
                     task = group.create_task(self._work_off(work))
@@ -250,7 +258,7 @@ class CpuLane(Lane):
                 if not taken:
                     return  # others were quicker
                 try:
-                    settled, returncode = await self._score(work.batch, taken)
+                    settled, returncode = await self._score(work, taken)
                 except InternalError as unavailable:
                     work.fail_rest(taken, unavailable)
                     return
@@ -260,22 +268,21 @@ class CpuLane(Lane):
 
     def _blame(self, work: Work, position: int, returncode: int) -> None:
         """Settles the sample at which a worker ended, or has it tried once more."""
-        batch = work.batch
         if returncode == -TIME_LIMIT_SIGNAL:
-            score = batch.scorer.lowest("time_limit", cpu_limit_s=self._cpu_limit_s)
+            score = work.rule.lowest("time_limit", cpu_limit_s=self._cpu_limit_s)
         elif returncode == -REFERENCE_LIMIT_SIGNAL:
             reason = f"reference: over {self._cpu_limit_s:g} s to read"
             score = Score.failed(InvalidReference(reason))
         elif position in work.suspects:
-            logger.error("%s: workers end with %s", batch.scorer.name, returncode)
+            logger.error("%s: workers end with %s", work.rule.name, returncode)
             score = Score.failed(InternalError("the scoring process died", retryable=True))
         else:
             work.suspects.add(position)
             return
         work.waiting.popleft()
-        batch.settle(position, score)
+        work.settle(position, score)
 
-    async def _score(self, batch: Batch, positions: Sequence[int]) -> tuple[int, int | None]:
+    async def _score(self, work: Work, positions: Sequence[int]) -> tuple[int, int | None]:
         """Gives one worker a turn at these samples.
 
         Returns how many of them are settled, and how the worker ended, if it did.
@@ -284,14 +291,14 @@ class CpuLane(Lane):
 
         def settle(offset: int, score: Score) -> None:
             nonlocal settled
-            batch.settle(positions[offset], score)
+            work.settle(positions[offset], score)
             settled = offset + 1
 
-        samples = [batch.samples[position] for position in positions]
+        samples = [work.samples[position] for position in positions]
         worker = await self._take()
         try:
             stall_s = self._cpu_limit_s * STALL_FACTOR
-            await worker.score(batch.scorer, samples, settle, stall_s)
+            await worker.score(work.rule, samples, settle, stall_s)
         except WorkerDied as death:
             await self._discard(worker)
             return settled, death.returncode

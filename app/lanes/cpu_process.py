@@ -11,20 +11,21 @@ in C code cannot put it off, and a busy machine does not make an honest sample l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from app.http import exact_json
 from app.lanes.well_formed import well_formed
-from verifiers.base import Sample, Score, Verifier
+from verifiers.base import Place, Sample, Score, Settle
+from verifiers.boundary import Rule, attempt, refusal
 from verifiers.registry import PARTS, Registry
 from verifiers.score import to_json
 
@@ -47,28 +48,45 @@ def main() -> None:
     signal.signal(REFERENCE_LIMIT_SIGNAL, signal.SIG_DFL)
     replies = keep_standard_output()
     registry = Registry(more=PARTS)
+    loop = asyncio.new_event_loop()
     write_all(replies, b"ready\n")
+
+    def settle(_: int, score: Score) -> None:
+        write_all(replies, to_json(well_formed(score)) + b"\n")
+
     for line in sys.stdin.buffer:
         request = exact_json.loads(line)
         scorer = registry.build(request["spec"])
-        assert isinstance(scorer, Verifier)
-        ends = time.monotonic() + request["turn_s"]
-        for position, sample in enumerate(SAMPLES.validate_python(request["samples"])):
-            if position and time.monotonic() > ends:
-                write_all(replies, TURN_OVER + b"\n")
-                break
-            score = score_within(cpu_limit_s, scorer, sample)
-            write_all(replies, to_json(well_formed(score)) + b"\n")
+        samples = SAMPLES.validate_python(request["samples"])
+        place = Killable(cpu_limit_s, ends=time.monotonic() + request["turn_s"])
+        loop.run_until_complete(scorer.score_each(samples, settle, place))
+        if place.turn_is_over:
+            write_all(replies, TURN_OVER + b"\n")
 
 
-def score_within(cpu_limit_s: float, scorer: Verifier[Any], sample: Sample) -> Score:
-    """Scores one sample; past either limit, the kernel ends this process."""
-    with ended_after(signal.ITIMER_VIRTUAL, cpu_limit_s):
-        refusal = scorer.refusal(sample)
-    if refusal is not None:
-        return refusal
-    with ended_after(signal.ITIMER_PROF, cpu_limit_s):
-        return scorer.attempt(sample, memory_is_capped=True)
+class Killable(Place):
+    """This process: past either limit of a sample, the kernel ends it."""
+
+    def __init__(self, cpu_limit_s: float, *, ends: float) -> None:
+        self.turn_is_over = False
+        self._cpu_limit_s = cpu_limit_s
+        self._ends = ends
+
+    async def follow(self, rule: Rule, samples: Sequence[Sample], settle: Settle) -> None:
+        """Settles samples in order, at least one, until its turn is over."""
+        for position, sample in enumerate(samples):
+            if position and time.monotonic() > self._ends:
+                self.turn_is_over = True
+                return
+            settle(position, self.score_within_limits(rule, sample))
+
+    def score_within_limits(self, rule: Rule, sample: Sample) -> Score:
+        with ended_after(signal.ITIMER_VIRTUAL, self._cpu_limit_s):
+            refused = refusal(rule, sample)
+        if refused is not None:
+            return refused
+        with ended_after(signal.ITIMER_PROF, self._cpu_limit_s):
+            return attempt(rule, sample, memory_is_capped=True)
 
 
 @contextmanager

@@ -1,18 +1,21 @@
 """Carries samples to scorers and scores back: one bounded queue a lane, no hop more.
 
-    request -> Scheduler.submit -> Lane.run -> Scorer.score -> Job.settle -> response
+    request -> Scheduler.submit -> Scorer.score_each, lent its lane -> Batch.settle -> response
 
-A `Job` is what one caller waits for. Each of its samples is settled exactly once, by
-whatever comes first: its score, the deadline, a killed worker, the shutdown, or the
-caller's leaving. Nothing else may resolve a sample, and nothing may leave one open.
+1. A `Job` is what one caller waits for; a `Batch` is its samples that share a scorer; a `Lane`
+   is the place where scorers of one kind run, and lends them what such scorers need.
+2. Each sample is settled exactly once, by whatever comes first: its score, the deadline, a
+   killed worker, the shutdown, or the caller's leaving. Nothing else may resolve a sample,
+   and nothing may leave one open.
+3. A lane admits a job as a whole or not at all, by how many samples are pending there. A
+   composite's parts were counted when it was admitted, so they are never refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -21,23 +24,19 @@ from app.lanes.well_formed import well_formed
 from verifiers.base import (
     InternalError,
     LaneName,
-    OnScore,
+    Place,
     Sample,
     Score,
     Scorer,
     ScoringError,
-    Verifier,
+    Settle,
 )
+from verifiers.boundary import attributed
 from verifiers.errors import DeadlineExceeded, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
 AnyScorer = Scorer[Any]
-
-NOTHING: Mapping[LaneName, int] = {}
-
-SLICE_S = 0.002
-"""How long the inline lane holds the event loop before it lets others in."""
 
 RETRY_AFTER_S = 1
 """What a full lane tells its callers: most queues drain within a second."""
@@ -70,7 +69,7 @@ class Job:
     `finished` is done once every sample is settled. `scores` then holds no None.
     """
 
-    def __init__(self, samples: Sequence[Sample], on_score: OnScore | None = None) -> None:
+    def __init__(self, samples: Sequence[Sample], on_score: Settle | None = None) -> None:
         self.samples = samples
         self.scores: list[Score | None] = [None] * len(samples)
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -137,7 +136,7 @@ class Batch:
 # --- where they are scored --------------------------------------------------------------
 
 
-class Lane(ABC):
+class Lane(Place, ABC):
     """A place where scorers of one kind run, with room for so many samples at a time."""
 
     name: LaneName
@@ -145,14 +144,6 @@ class Lane(ABC):
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.pending = 0
-
-    def has_room(self, count: int) -> bool:
-        """An idle lane takes a request of any size; the request's own limits bound it."""
-        return self.pending == 0 or self.pending + count <= self.capacity
-
-    @abstractmethod
-    async def run(self, batch: Batch) -> None:
-        """Settles every sample of `batch`."""
 
     async def start(self) -> None:
         """Makes the lane ready to score."""
@@ -167,23 +158,6 @@ class Lane(ABC):
     def note(self) -> str | None:
         """What is to be known of a lane that is no fault, such as that it is off."""
         return None
-
-
-class InlineLane(Lane):
-    """Scores on the event loop, in slices, for rules that take microseconds."""
-
-    name = "inline"
-
-    async def run(self, batch: Batch) -> None:
-        if not isinstance(batch.scorer, Verifier):
-            await batch.scorer.score_each(batch.samples, batch.settle)
-            return
-        slice_ends = time.perf_counter() + SLICE_S
-        for position, sample in enumerate(batch.samples):
-            batch.settle(position, batch.scorer.attempt(sample))
-            if time.perf_counter() > slice_ends:
-                await asyncio.sleep(0)
-                slice_ends = time.perf_counter() + SLICE_S
 
 
 class Scheduler:
@@ -227,55 +201,42 @@ class Scheduler:
 
     def submit(
         self,
-        scorers: Sequence[AnyScorer],
+        scorers: Sequence[AnyScorer | ScoringError],
         samples: Sequence[Sample],
         *,
         deadline_s: float | None = None,
-        on_score: OnScore | None = None,
+        on_score: Settle | None = None,
+        admitted: bool = False,
     ) -> Job:
         """Starts scoring `samples`, each by the scorer at its index.
+
+        Args:
+            scorers: an error in a scorer's place is its sample's: there is none to score it.
+            deadline_s: what is open then is an error.
+            on_score: is told each score as soon as it is there.
+            admitted: part of a job that was let in, so no lane asks for room again.
 
         Raises:
             Draining: the service is shutting down.
             QueueFull: a lane has no room; nothing was started.
         """
-        if self.draining:
-            raise Draining
-        demand: Counter[LaneName] = Counter()
-        for scorer, count in Counter(scorers).items():
-            for name, places in scorer.demand().items():
-                demand[name] += places * count
-        for name, count in demand.items():
-            if not self.lanes[name].has_room(count):
-                raise QueueFull(name)
-        return self._start(
-            scorers, samples, demand, deadline_s, on_score, on_finished=self._on_finished
-        )
-
-    async def run(
-        self, scorer: AnyScorer, samples: Sequence[Sample], on_score: OnScore | None = None, /
-    ) -> list[Score]:
-        """Scores for a composite, whose own admission has made room for its parts."""
-        return await self._start([scorer] * len(samples), samples, on_score=on_score).result()
-
-    def _start(
-        self,
-        scorers: Sequence[AnyScorer],
-        samples: Sequence[Sample],
-        demand: Mapping[LaneName, int] = NOTHING,
-        deadline_s: float | None = None,
-        on_score: OnScore | None = None,
-        on_finished: Callable[[Job], None] = lambda job: None,
-    ) -> Job:
+        places: Counter[LaneName] = Counter()
+        by_scorer = positions(scorers)
+        if not admitted:
+            self._admit(by_scorer, places)
         job = Job(samples, on_score)
         self._jobs.add(job)
-        for name, count in demand.items():
+        for name, count in places.items():
             self.lanes[name].pending += count
         if deadline_s is not None:
             error = DeadlineExceeded(f"not scored within {deadline_s:g} s")
             timer = asyncio.get_running_loop().call_later(deadline_s, self._abandon, job, error)
             job.finished.add_done_callback(lambda _: timer.cancel())
-        for scorer, indices in positions(scorers).items():
+        for scorer, indices in by_scorer.items():
+            if isinstance(scorer, ScoringError):
+                for index in indices:
+                    job.settle(index, Score.failed(scorer))
+                continue
             batch = Batch(job, scorer, indices)
             task = asyncio.create_task(self._run(batch))
             job.batches.append(batch)
@@ -284,39 +245,69 @@ class Scheduler:
 
         def end(_: object) -> None:
             self._jobs.discard(job)
-            for name, count in demand.items():
+            for name, count in places.items():
                 self.lanes[name].pending -= count
-            on_finished(job)
+            if not admitted:
+                self._on_finished(job)
             # They refer to the job: together they would stay until the garbage collector comes.
             job.batches.clear()
 
         job.finished.add_done_callback(end)
         return job
 
+    def _admit(
+        self,
+        by_scorer: Mapping[AnyScorer | ScoringError, Sequence[int]],
+        places: Counter[LaneName],
+    ) -> None:
+        """Counts in `places` what the job takes in each lane.
+
+        Raises:
+            Draining, QueueFull: as `submit` does. An idle lane takes a request of any size;
+                the request's own limits bound it.
+        """
+        if self.draining:
+            raise Draining
+        for scorer, indices in by_scorer.items():
+            if not isinstance(scorer, ScoringError):
+                for name, count in scorer.demand.items():
+                    places[name] += count * len(indices)
+        for name, count in places.items():
+            lane = self.lanes[name]
+            if lane.pending and lane.pending + count > lane.capacity:
+                raise QueueFull(name)
+
+    async def run(
+        self, scorer: AnyScorer, samples: Sequence[Sample], on_score: Settle | None = None, /
+    ) -> list[Score]:
+        """Scores for a composite, whose own admission has made room for its parts."""
+        job = self.submit([scorer] * len(samples), samples, on_score=on_score, admitted=True)
+        return await job.result()
+
     async def _run(self, batch: Batch) -> None:
         """Runs a batch on its lane; whatever happens, no sample of it stays open."""
         try:
-            acceptable = self._reject_floods(batch)
+            acceptable = self._without_floods(batch)
             if acceptable.samples:
-                await self.lanes[batch.scorer.lane].run(acceptable)
+                lane = self.lanes[batch.scorer.lane]
+                await batch.scorer.score_each(acceptable.samples, acceptable.settle, lane)
             batch.settle_rest(InternalError(f"{batch.scorer.name} gave no score"))
-        except ScoringError as error:
-            batch.settle_rest(error)
-        except Exception:
-            logger.exception("%s failed on a batch", batch.scorer.name)
-            batch.settle_rest(InternalError(f"{batch.scorer.name} failed"))
+        except Exception as error:
+            batch.settle_rest(attributed(error, batch.scorer))
         finally:
             batch.settle_rest(InternalError("the caller left", retryable=True))
 
-    def _reject_floods(self, batch: Batch) -> Batch:
+    def _without_floods(self, batch: Batch) -> Batch:
         """Settles completions over the size limit, and returns the batch of the others.
 
         Checked once here for every scorer, so that none has to fear a megabyte of text.
         """
         limit = self._max_completion_bytes
-        completions = [sample.completion for sample in batch.samples]
         short = limit // MAX_UTF8_BYTES
-        if all(isinstance(text, str) and len(text) <= short for text in completions):
+        for sample in batch.samples:
+            if not isinstance(sample.completion, str) or len(sample.completion) > short:
+                break
+        else:
             return batch
         kept = []
         for position, sample in enumerate(batch.samples):
@@ -334,11 +325,13 @@ class Scheduler:
         job.cancel()
 
 
-def positions(scorers: Sequence[AnyScorer]) -> dict[AnyScorer, Sequence[int]]:
+def positions(
+    scorers: Sequence[AnyScorer | ScoringError],
+) -> dict[AnyScorer | ScoringError, Sequence[int]]:
     """Where each scorer is used. Nearly always one scorer is used everywhere."""
     if len(set(scorers)) == 1:
         return {scorers[0]: range(len(scorers))}
-    indices: dict[AnyScorer, list[int]] = {}
+    indices: dict[AnyScorer | ScoringError, list[int]] = {}
     for index, scorer in enumerate(scorers):
         indices.setdefault(scorer, []).append(index)
     return dict(indices)

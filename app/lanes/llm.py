@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Sequence
-
-from app.lanes.lane import Batch, Lane
-from judges.llm.base import Divisible
+from app.lanes.lane import Lane
 from judges.llm.hosting import Judges
-from verifiers.base import InternalError, Score, ScoringError
-
-logger = logging.getLogger(__name__)
 
 
 class LlmLane(Lane):
-    """Scores what need not be scored together each on its own, and settles it at once.
-
-    So a deadline discards no finished verdict, and one that fails harms no other. Without
-    judges the lane is off, which is no fault.
-    """
+    """Its scorers wait for judges. Without judges the lane is off, which is no fault."""
 
     name = "llm"
 
@@ -43,30 +31,3 @@ class LlmLane(Lane):
     def _complaints(self) -> str | None:
         faults = self._judges.faults()
         return "; ".join(f"judge {name}: {fault}" for name, fault in faults.items()) or None
-
-    async def run(self, batch: Batch) -> None:
-        scorer = batch.scorer
-        if not isinstance(scorer, Divisible):
-            await scorer.score_each(batch.samples, batch.settle)
-            return
-        async with asyncio.TaskGroup() as group:
-            for part in scorer.parts(batch.samples):
-                group.create_task(self._score(batch, part))
-
-    async def _score(self, batch: Batch, part: Sequence[int]) -> None:
-        for position, score in zip(part, await scores_of(batch, part), strict=True):
-            batch.settle(position, score)
-
-
-async def scores_of(batch: Batch, part: Sequence[int]) -> list[Score]:
-    """The scores of some samples of a batch; whatever goes wrong fails these alone."""
-    try:
-        scores = await batch.scorer.score([batch.samples[position] for position in part])
-        if len(scores) == len(part):
-            return scores
-        logger.error("%s gave %d of %d", batch.scorer.name, len(scores), len(part))
-    except ScoringError as error:
-        return [Score.failed(error) for _ in part]
-    except Exception:
-        logger.exception("%s failed on a part of a batch", batch.scorer.name)
-    return [Score.failed(InternalError(f"{batch.scorer.name} failed")) for _ in part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.lanes.lane import Batch, Lane
+from app.lanes.lane import Lane
 from judges.reward_model.serve.pool import RewardModels
 
 
@@ -23,6 +23,3 @@ class ModelLane(Lane):
 
     def fault(self) -> str | None:
         return "; ".join(self._models.faults()) or None
-
-    async def run(self, batch: Batch) -> None:
-        await batch.scorer.score_each(batch.samples, batch.settle)

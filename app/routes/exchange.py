@@ -17,7 +17,7 @@ from app.http.idempotency import IdempotencyCache, KeyBelongsToAnother
 from app.http.keys import key_of
 from app.settings import Settings
 from judges.llm.caller import Caller, calling
-from verifiers.base import OnScore, Score, Scorer, SpecError
+from verifiers.base import Score, Scorer, Settle, SpecError
 from verifiers.registry import Registry, UnknownScorer
 from verifiers.sample import ScorerSpec
 
@@ -37,7 +37,7 @@ KEY_HELP = (
 
 T = TypeVar("T")
 
-Scoring = Callable[[OnScore | None], Coroutine[Any, Any, list[Score]]]
+Scoring = Callable[[Settle | None], Coroutine[Any, Any, list[Score]]]
 """Scores the request, calling back with each score as it is there."""
 
 
@@ -97,7 +97,7 @@ async def once(
     owner = request.headers.get("authorization", "")
     fingerprint = hashlib.blake2b(await request.body()).digest()
 
-    async def run_once(on_score: OnScore | None) -> list[Score]:
+    async def run_once(on_score: Settle | None) -> list[Score]:
         try:
             return await answered.scores(f"{owner}\n{key}", fingerprint, lambda: run(on_score))
         except KeyBelongsToAnother:

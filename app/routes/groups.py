@@ -36,7 +36,7 @@ from app.routes.exchange import (
 from app.routes.schemas import Summary
 from app.settings import Settings
 from verifiers.answer_clusters import Labels, by_text, cluster
-from verifiers.base import OnScore, Run, Score, Scorer
+from verifiers.base import Run, Score, Scorer, Settle
 from verifiers.errors import DeadlineExceeded
 from verifiers.registry import Registry
 from verifiers.score import ScoreError, to_json
@@ -75,7 +75,7 @@ def groups_router(
         deadline_s = body.deadline_s or settings.deadline_s
         ends = asyncio.get_running_loop().time() + deadline_s
 
-        async def run(on_score: OnScore | None) -> list[Score]:
+        async def run(on_score: Settle | None) -> list[Score]:
             samples = [s for index, group in enumerate(body.groups) for s in group.samples(index)]
             sizes = [len(group.completions) for group in body.groups]
             each = list(chain.from_iterable(map(repeat, scorers, sizes)))

@@ -26,7 +26,7 @@ from app.routes.exchange import (
 )
 from app.routes.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from app.settings import Settings
-from verifiers.base import OnScore, Score
+from verifiers.base import Score, Settle
 from verifiers.registry import Registry
 from verifiers.score import to_json
 
@@ -55,7 +55,7 @@ def score_router(
     ) -> Response:
         scorers = resolve(registry, body.scorer, (s.scorer for s in body.samples), "samples")
 
-        async def run(on_score: OnScore | None) -> list[Score]:
+        async def run(on_score: Settle | None) -> list[Score]:
             deadline_s = body.deadline_s or settings.deadline_s
             with on_behalf(request, settings, body.run, deadline_s):
                 job = scheduler.submit(

@@ -6,11 +6,9 @@ reply is ever made up: what could not be had is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
-
-from verifiers.base import Sample
+from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
 
@@ -93,15 +91,3 @@ class Judge(Protocol):
         Raises:
             JudgeFailed: it stayed unreachable, refused, was cut off, or a cap was reached.
         """
-
-
-@runtime_checkable
-class Divisible(Protocol):
-    """A scorer whose samples need not all be scored together.
-
-    The `llm` lane scores every part on its own and settles it as soon as it is done, so that
-    a deadline discards no finished verdict. Other scorers get their samples in one batch.
-    """
-
-    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
-        """The positions that belong together: each position in exactly one part."""

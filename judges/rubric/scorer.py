@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError
@@ -29,26 +28,25 @@ from judges.rubric.prompts import PROMPTS_DIGEST
 from judges.rubric.questions import Blocks, context, each, listed, overall, shown_prompt
 from judges.rubric.rubric import Criterion, Rubric, SampleRubric
 from verifiers.base import (
-    InternalError,
     InvalidReference,
     LaneName,
     MissingField,
     Outcome,
+    Place,
     Run,
     Sample,
     Score,
     Scorer,
-    ScoringError,
     Services,
+    Settle,
     SpecError,
     first_fault,
 )
+from verifiers.boundary import Boundary, attributed
 from verifiers.errors import JudgeFailed
 from verifiers.extract import answer_in
 from verifiers.sample import ScorerSpec
 from verifiers.weighted import joint_error
-
-logger = logging.getLogger(__name__)
 
 
 class RubricScorer(Scorer[RubricParameters]):
@@ -134,9 +132,10 @@ class RubricScorer(Scorer[RubricParameters]):
             return False
         return all(part.deterministic for part in self._fixed.parts.values())
 
+    @cached_property
     def demand(self) -> Counter[LaneName]:
         parts = self._fixed.parts.values() if self._fixed else ()
-        return sum((part.demand() for part in parts), Counter({self.lane: 1}))
+        return sum((part.demand for part in parts), Counter({self.lane: 1}))
 
     def ingredients(self) -> Iterable[Any]:
         """Parameters, the rubric itself where it was named, programs, prompts and judges."""
@@ -150,43 +149,34 @@ class RubricScorer(Scorer[RubricParameters]):
             for name, judge in self._panel.judges.items()
         }
 
-    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
-        """Which samples must be scored together: those of a group, where they are compared."""
-        if self.parameters.mode == "pointwise":
-            return [[index] for index in range(len(samples))]
-        groups: dict[str | None, list[int]] = {}
-        for index, sample in enumerate(samples):
-            groups.setdefault(sample.group, []).append(index)
-        return list(groups.values())
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        """Each sample is a task of its own, or each group, where the samples of one are compared.
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        """Scores each sample, or each group of them, as its own task."""
-        if self.parameters.mode == "pointwise":
-            return await asyncio.gather(*(self.attempt(sample) for sample in samples))
-        return await self._compared(samples)
-
-    async def attempt(self, sample: Sample) -> Score:
-        """The score of one sample by itself, timed, with whatever is raised turned into an error.
-
-        What a failed sample took is in its `details` as well: it is paid for all the same.
+        So a deadline discards no finished verdict, and one that fails harms no other.
         """
-        started_ns = time.perf_counter_ns()
-        tally = Tally()
-        try:
-            score = await self._judged(sample, tally)
-        except Exception as error:
-            score = self._failed(error)
-        if not tally.is_empty:
-            score.details.update(tally.details())
-            score.cached = tally.is_cached
-        score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
-        return score
+        pointwise = self.parameters.mode == "pointwise"
+        groups: dict[Any, list[int]] = {}
+        for position, sample in enumerate(samples):
+            groups.setdefault(position if pointwise else sample.group, []).append(position)
 
-    def _failed(self, error: BaseException) -> Score:
-        if isinstance(error, ScoringError):
-            return Score.failed(error)
-        logger.error("%s failed", self.name, exc_info=error)
-        return Score.failed(InternalError(f"{self.name} failed on this sample"))
+        async def score(positions: Sequence[int]) -> None:
+            members = [samples[position] for position in positions]
+            boundary, tally = Boundary(self, members), Tally()
+            with boundary:
+                boundary.scores = (
+                    [await self._judged(members[0], tally)]
+                    if pointwise
+                    else await self._compared(members)
+                )
+            for position, score in zip(positions, boundary.scores, strict=True):
+                if not tally.is_empty:  # what a failed sample took is paid for all the same
+                    score.details.update(tally.details())
+                    score.cached = tally.is_cached
+                settle(position, score)
+
+        async with asyncio.TaskGroup() as tasks:
+            for positions in groups.values():
+                tasks.create_task(score(positions))
 
     # --- one completion by itself ---------------------------------------------------
 
@@ -326,33 +316,18 @@ class RubricScorer(Scorer[RubricParameters]):
     # --- the completions of a group -------------------------------------------------
 
     async def _compared(self, samples: Sequence[Sample]) -> list[Score]:
-        """Scores group by group; a sample without a group, or alone in one, is an error."""
-        groups = self.parts(samples)
-        by_group = await asyncio.gather(
-            *(self._compared_group([samples[index] for index in group]) for group in groups)
-        )
-        scores: dict[int, Score] = {}
-        for group, found in zip(groups, by_group, strict=True):
-            scores.update(zip(group, found, strict=True))
-        return [scores[index] for index in range(len(samples))]
-
-    async def _compared_group(self, samples: Sequence[Sample]) -> list[Score]:
-        started_ns = time.perf_counter_ns()
-        try:
-            if samples[0].group is None:
-                raise MissingField(f"the mode {self.parameters.mode} needs `group`")
-            if len(samples) < 2:
-                raise MissingField("nothing to compare: no other sample has the same `group`")
-            if len(samples) > largest_group(self.parameters.mode, self.parameters.opponents):
-                raise JudgeFailed(f"{len(samples)} are too many to compare", retryable=False)
-            scores = await self._compare(samples)
-        except Exception as error:
-            scores = [self._failed(error) for _ in samples]
-        for score in scores:
-            score.elapsed_ms = (time.perf_counter_ns() - started_ns) // 1000 / 1000
-        return scores
-
-    async def _compare(self, samples: Sequence[Sample]) -> list[Score]:
+        """
+        Raises:
+            MissingField: the samples are of no group, or there is only one.
+            InvalidReference: they are not of one prompt and reference.
+            JudgeFailed: they are too many.
+        """
+        if samples[0].group is None:
+            raise MissingField(f"the mode {self.parameters.mode} needs `group`")
+        if len(samples) < 2:
+            raise MissingField("nothing to compare: no other sample has the same `group`")
+        if len(samples) > largest_group(self.parameters.mode, self.parameters.opponents):
+            raise JudgeFailed(f"{len(samples)} are too many to compare", retryable=False)
         if len({(shown_prompt(s), json.dumps(s.reference, sort_keys=True)) for s in samples}) > 1:
             raise InvalidReference("a group has one prompt and one reference; these differ")
         built, sample = self._rubric_for(samples[0])
@@ -368,6 +343,9 @@ class RubricScorer(Scorer[RubricParameters]):
         if self.parameters.mode == "listwise":
             return await listwise(comparison, candidates, self._failed)
         return await pairwise(comparison, candidates, self.parameters.opponents, self._failed)
+
+    def _failed(self, error: BaseException) -> Score:
+        return Score.failed(attributed(error, self))
 
 
 async def run_one(run: Run, part: Scorer[Any], sample: Sample) -> Score:

@@ -1,8 +1,7 @@
-"""What every scorer of the registry keeps, whatever it rewards."""
+"""What every scorer of the registry keeps, whatever it rewards, on the lane that it runs on."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import math
@@ -18,14 +17,18 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from tests.on_lanes import lanes
 from tests.verifiers.cases import Case, all_cases
-from verifiers.base import Outcome, Sample, Score, Scorer, Verifier
+from verifiers.base import Outcome, Parameters, Sample, Score, Scorer, SpecError, Verifier
+from verifiers.boundary import attempt
 from verifiers.registry import Registry
 from verifiers.sample import AssistantMessage
 from verifiers.score import to_json
 
-REGISTRY = Registry()
+LANES = lanes()
+REGISTRY = LANES.registry
 NAMES = sorted(REGISTRY.types)
+VERIFIERS = sorted(Registry().types)
 read_score = msgspec.json.Decoder(Score).decode
 OUTCOMES = TypeAdapter(Outcome)
 
@@ -49,11 +52,12 @@ def example(name: str) -> tuple[Scorer[Any], Sample]:
 
 
 def bare(name: str) -> Scorer[Any]:
-    """The scorer without parameters, so that it reads the reference if it ever does."""
-    optional = not any(
-        field.is_required() for field in REGISTRY.types[name].parameters_type.model_fields.values()
-    )
-    return REGISTRY.build(name if optional else REGISTRY.types[name].example["scorer"])
+    """The scorer without parameters, so that it reads the reference if it ever does; as in its
+    example where it needs some."""
+    try:
+        return REGISTRY.build(name)
+    except SpecError:
+        return REGISTRY.build(REGISTRY.types[name].example["scorer"])
 
 
 def reads_reference(name: str) -> bool:
@@ -65,7 +69,7 @@ def is_composite(name: str) -> bool:
 
 
 def scores(scorer: Scorer[Any], samples: Sequence[Sample]) -> list[Score]:
-    return asyncio.run(scorer.score(samples))
+    return LANES.scores(scorer, samples)
 
 
 def keeps_the_contract(scorer: Scorer[Any], score: Score) -> bool:
@@ -160,7 +164,7 @@ def test_a_reference_of_the_wrong_type_is_an_error(name: str, wrong: Any) -> Non
     assert not score.error.retryable
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not is_composite(name)])
+@pytest.mark.parametrize("name", [name for name in VERIFIERS if not is_composite(name)])
 def test_parameters_survive_the_way_to_a_worker(name: str) -> None:
     scorer, _ = example(name)
     dumped = {"type": name, **scorer.parameters.model_dump(mode="json")}
@@ -230,7 +234,7 @@ def test_digests_are_the_same_in_every_process() -> None:
         "from verifiers.registry import Registry; r = Registry();"
         "print([r.build(t.example['scorer']).identity.digest for _, t in sorted(r.types.items())])"
     )
-    ours = str([example(name)[0].identity.digest for name in NAMES])
+    ours = str([example(name)[0].identity.digest for name in VERIFIERS])
     for seed in ("1", "2"):
         result = subprocess.run(
             [sys.executable, "-c", program],
@@ -264,7 +268,7 @@ def test_a_bug_of_ours_is_an_error_and_no_reward() -> None:
         def score_one(self, sample: Sample) -> Score:
             raise RecursionError("deep inside")
 
-    [score] = scores(Broken(None), [Sample(completion="")])
+    [score] = scores(Broken(Parameters()), [Sample(completion="")])
     assert score.error is not None
     assert (score.error.code, score.error.retryable) == ("internal", False)
     assert "deep inside" not in score.error.message
@@ -280,7 +284,7 @@ def test_memory_is_the_completions_fault_only_under_its_own_cap(
         def score_one(self, sample: Sample) -> Score:
             raise MemoryError
 
-    score = Hungry(None).attempt(Sample(completion=""), memory_is_capped=capped)
+    score = attempt(Hungry(Parameters()), Sample(completion=""), memory_is_capped=capped)
     assert score.outcome == expected
     assert (score.error is None) == capped
     assert score.error is None or score.error.retryable

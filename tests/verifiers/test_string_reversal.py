@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from verifiers.base import Sample
+from verifiers.boundary import attempt
 from verifiers.registry import Registry
 from verifiers.string_reversal import Unit, reversal, units
 
@@ -56,7 +57,7 @@ def test_the_right_answer_is_right_by_every_measure(text: str, unit: Unit) -> No
     assume("<think>" not in reversal(text, unit) and "</think>" not in reversal(text, unit))
     for partial in ("none", "prefix", "position", "edit"):
         scorer = REGISTRY.build({"type": "string_reversal", "unit": unit, "partial": partial})
-        score = scorer.attempt(Sample(completion=reversal(text, unit), reference=text))
+        score = attempt(scorer, Sample(completion=reversal(text, unit), reference=text))
         assert (score.reward, score.outcome) == (1.0, "correct")
 
 
@@ -66,7 +67,7 @@ def test_a_wrong_answer_never_earns_everything(
 ) -> None:
     assume(text.strip())
     spec = {"type": "string_reversal", "unit": unit, "partial": partial}
-    score = REGISTRY.build(spec).attempt(Sample(completion=answer, reference=text))
+    score = attempt(REGISTRY.build(spec), Sample(completion=answer, reference=text))
     assert score.reward is not None
     assert (score.reward == 1.0) == (score.outcome == "correct")
 
@@ -75,8 +76,8 @@ def test_a_wrong_answer_never_earns_everything(
 def test_each_right_character_more_earns_more(partial: str) -> None:
     scorer = REGISTRY.build({"type": "string_reversal", "partial": partial})
     rewards = [
-        scorer.attempt(
-            Sample(completion="dcba"[:known] + "x" * (4 - known), reference="abcd")
+        attempt(
+            scorer, Sample(completion="dcba"[:known] + "x" * (4 - known), reference="abcd")
         ).reward
         for known in range(5)
     ]

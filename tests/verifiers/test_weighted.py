@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from verifiers.base import (
     InvalidReference,
-    OnScore,
     Sample,
     Score,
     Scorer,
     ScoringError,
+    Settle,
     SpecError,
     Verifier,
     run_here,
@@ -114,7 +114,7 @@ def test_whatever_changes_a_score_changes_the_digest(other: Any) -> None:
 def test_a_sample_takes_a_place_for_every_part() -> None:
     inner = weighted(x=({"type": "regex", "pattern": "a"}, 1.0), y=("format", 1.0))
     scorer = REGISTRY.build(weighted({"g": {"scorer": "format"}}, a=(inner, 1.0)))
-    assert scorer.demand() == Counter({"inline": 2, "cpu": 1})
+    assert scorer.demand == Counter({"inline": 2, "cpu": 1})
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -163,7 +163,7 @@ def failing(errors: dict[str, ScoringError]) -> Registry:
     """A registry in whose composites the scorers of these types fail."""
 
     async def run(
-        scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+        scorer: Scorer[Any], samples: Sequence[Sample], on_score: Settle | None = None, /
     ) -> list[Score]:
         if (error := errors.get(scorer.name)) is not None:
             scorer = Failing(None)
@@ -214,7 +214,7 @@ def test_parts_run_side_by_side_each_once() -> None:
     together: set[str] = set()
 
     async def run(
-        scorer: Scorer[Any], samples: Sequence[Sample], on_score: OnScore | None = None, /
+        scorer: Scorer[Any], samples: Sequence[Sample], on_score: Settle | None = None, /
     ) -> list[Score]:
         running.append(scorer.name)
         await asyncio.sleep(0)

@@ -234,6 +234,8 @@ class Sandbox:
     def __init__(self, *, workers: int = 1) -> None:
         self.workers = workers
         self.layers: tuple[str, ...] = ()
+        self.faults: tuple[str, ...] = ("the sandbox was not probed",)
+        """Why it does not hold on this machine: what `probe` found."""
         self._free_slots = list(range(workers))
         self._idle: list[tuple[int, Zygote]] = []
         self._slots = asyncio.Semaphore(workers)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from verifiers.sandbox.pool import Program, Sandbox, SandboxError
@@ -20,25 +19,25 @@ MANDATORY = ("no_new_privs", "rlimits", "landlock", "seccomp")
 CANARIES = Path(__file__).with_name("canaries.py")
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What the probe saw. `faults` is empty where the sandbox holds."""
+async def probe(sandbox: Sandbox) -> tuple[str, ...]:
+    """Finds out why the sandbox does not hold here, if so, and notes it in `sandbox.faults`.
 
-    layers: tuple[str, ...]
-    faults: tuple[str, ...]
+    Never raises: a sandbox that cannot even run the canaries is a fault like others.
+    """
+    sandbox.faults = await faults_of(sandbox)
+    return sandbox.faults
 
 
-async def probe(sandbox: Sandbox) -> Findings:
-    """Never raises: a sandbox that cannot even run the canaries is a fault like others."""
+async def faults_of(sandbox: Sandbox) -> tuple[str, ...]:
     if sys.platform != "linux":
-        return Findings((), ("programs are only run on Linux",))
+        return ("programs are only run on Linux",)
     try:
         async with sandbox.session(Program(CANARIES.read_bytes(), inputs=[b""])) as session:
             execution = await session.run([0])
     except SandboxError as error:
-        return Findings(sandbox.layers, (str(error),))
+        return (str(error),)
     missing = [f"{layer} is missing" for layer in MANDATORY if layer not in sandbox.layers]
     if execution.verdict != "ok":
-        return Findings(sandbox.layers, (*missing, f"the canaries end with {execution.verdict}"))
+        return (*missing, f"the canaries end with {execution.verdict}")
     escaped = json.loads(execution.outputs[0])["done"]
-    return Findings(sandbox.layers, (*missing, *(f"a program can {deed}" for deed in escaped)))
+    return (*missing, *(f"a program can {deed}" for deed in escaped))

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev, pvariance
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -47,13 +47,15 @@ from judges.reward_model.serve.served import Prepared, ServedModel
 from verifiers.base import (
     InvalidReference,
     Parameters,
+    Place,
     Sample,
     Score,
     Scorer,
-    ScoringError,
     Services,
+    Settle,
     SpecError,
 )
+from verifiers.boundary import Boundary
 from verifiers.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -185,49 +187,28 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
             self._bound = self._named.current()
         return self._bound
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        scores: dict[int, Score] = {}
-        await self.score_each(samples, scores.__setitem__)
-        return [scores[position] for position in range(len(samples))]
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        served = self.serving()
+        self._refuse_without_reference(served)
 
-    async def score_each(
-        self, samples: Sequence[Sample], settle: Callable[[int, Score], None]
-    ) -> None:
-        """Calls `settle` with the position and score of each sample, as they come."""
-        try:
-            served = self.serving()
-            self._refuse_without_reference(served)
-        except ModelUnavailable as error:
-            for position in range(len(samples)):
-                settle(position, Score.failed(error))
-            return
+        async def score(position: int, prepared: Prepared | InvalidReference) -> None:
+            boundary = Boundary(self, [samples[position]])
+            with boundary:
+                self.check(samples[position])
+                if isinstance(prepared, InvalidReference):
+                    raise prepared
+                boundary.scores = [await self._rated(served, prepared)]
+            settle(position, boundary.scores[0])
+
         async with asyncio.TaskGroup() as group:
             for start in range(0, len(samples), CHUNK):
-                chunk = samples[start : start + CHUNK]
                 prepared = await served.prepare(
-                    chunk, self.parameters.too_long, relevance=self._action("relevance") != "off"
+                    samples[start : start + CHUNK],
+                    self.parameters.too_long,
+                    relevance=self._action("relevance") != "off",
                 )
-                for position, (sample, each) in enumerate(
-                    zip(chunk, prepared, strict=True), start=start
-                ):
-                    group.create_task(self._score(served, sample, each, position, settle))
-
-    async def _score(
-        self,
-        served: ServedModel,
-        sample: Sample,
-        prepared: Prepared | InvalidReference,
-        position: int,
-        settle: Callable[[int, Score], None],
-    ) -> None:
-        try:
-            self.check(sample)
-            if isinstance(prepared, InvalidReference):
-                raise prepared
-            score = await self._rated(served, prepared)
-        except ScoringError as error:
-            score = Score.failed(error)
-        settle(position, score)
+                for position, each in enumerate(prepared, start=start):
+                    group.create_task(score(position, each))
 
     async def _rated(self, served: ServedModel, prepared: Prepared) -> Score:
         if prepared.text is None:

@@ -18,7 +18,8 @@ from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import TOLD
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint
 from verifiers import registry
-from verifiers.base import Parameters, Sample, Score, Scorer, Services
+from verifiers.base import Parameters, Place, Sample, Score, Scorer, Services, Settle
+from verifiers.boundary import Boundary
 
 
 class Spelling(Scorer[Parameters]):
@@ -38,8 +39,9 @@ class Spelling(Scorer[Parameters]):
     def create(cls, parameters: Parameters, services: Services) -> Self:
         return cls(parameters, next(iter(services.hosted[Judges].values())))
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        return [await self._one(sample) for sample in samples]
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        for position, sample in enumerate(samples):
+            settle(position, await self._one(sample))
 
     async def _one(self, sample: Sample) -> Score:
         if sample.text == "a bug":
@@ -53,8 +55,16 @@ class SpellingAlone(Spelling):
 
     name = "spelling_alone"
 
-    def parts(self, samples: Sequence[Sample]) -> list[Sequence[int]]:
-        return [[position] for position in range(len(samples))]
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        async def one(position: int) -> None:
+            boundary = Boundary(self, [samples[position]])
+            with boundary:
+                boundary.scores = [await self._one(samples[position])]
+            settle(position, boundary.scores[0])
+
+        async with asyncio.TaskGroup() as group:
+            for position in range(len(samples)):
+                group.create_task(one(position))
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.lanes.lane import Batch, Draining, InlineLane, Lane, QueueFull, Scheduler
-from verifiers.base import InternalError, Parameters, Sample, Score, Scorer, Verifier
+from app.lanes.inline import InlineLane
+from app.lanes.lane import Draining, Lane, QueueFull, Scheduler
+from verifiers.base import InternalError, Parameters, Place, Sample, Score, Scorer, Settle, Verifier
 
 
 class Asynchronous(Scorer[Parameters]):
@@ -25,8 +26,9 @@ class Asynchronous(Scorer[Parameters]):
         super().__init__(Parameters())
         self.rule = rule
 
-    async def score(self, samples: Sequence[Sample]) -> list[Score]:
-        return await self.rule(samples)
+    async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+        for position, score in enumerate(await self.rule(samples)):
+            settle(position, score)
 
 
 class Pure(Verifier[Parameters]):
@@ -111,7 +113,6 @@ async def one_too_few(some: Sequence[Sample]) -> list[Score]:
         pytest.param(Pure(lambda _: Score(reward=-0.1)), False, id="a reward below the range"),
         pytest.param(Pure(lambda _: Score(reward=float("nan"))), False, id="NaN as a reward"),
         pytest.param(Asynchronous(explode_all), False, id="a batch scorer with a bug"),
-        pytest.param(Asynchronous(one_too_few), False, id="a batch scorer that loses a sample"),
     ],
 )
 def test_a_fault_of_ours_is_an_error_and_never_a_reward(
@@ -243,18 +244,36 @@ def test_what_outlives_the_grace_time_gets_a_retryable_error() -> None:
     assert (score.error.code, score.error.retryable) == ("shutting_down", True)
 
 
-def test_a_lane_that_forgets_a_sample_is_found_out() -> None:
-    class Forgetful(InlineLane):
-        async def run(self, batch: Batch) -> None:
-            batch.settle(0, Score(reward=1.0))
-
-    async def go() -> list[Score]:
-        service = scheduler(Forgetful(10))
-        return await service.submit([Asynchronous(right)] * 2, samples(2)).result()
-
-    first, second = asyncio.run(go())
+def test_a_scorer_that_forgets_a_sample_is_found_out() -> None:
+    first, second = run(Asynchronous(one_too_few))
     assert first.reward == 1.0
     assert second.error is not None
+    assert (second.error.code, second.error.retryable) == ("internal", False)
+
+
+def test_a_scorer_that_settles_a_sample_twice_has_settled_it_once() -> None:
+    class Fickle(Asynchronous):
+        async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+            for reward in (1.0, 0.0):
+                settle(0, Score(reward=reward))
+
+    told: list[float | None] = []
+    [score] = run(Fickle(right), 1, on_score=lambda _, score: told.append(score.reward))
+    assert score.reward == 1.0
+    assert told == [1.0]
+
+
+def test_an_error_in_a_scorers_place_settles_its_sample() -> None:
+    async def go(*scorers: Scorer[Any] | InternalError) -> list[Score]:
+        return await scheduler().submit(scorers, samples(len(scorers))).result()
+
+    fault = InternalError("no such scorer")
+    first, second, third = asyncio.run(go(fault, Asynchronous(right), fault))
+    assert second.reward == 1.0
+    for score in (first, third, *asyncio.run(go(fault))):
+        assert score.error is not None
+        assert score.error.message == "no such scorer"
+    assert (first.id, third.id) == ("0", "2")
 
 
 def test_a_long_batch_of_rules_lets_others_in() -> None:

@@ -276,7 +276,7 @@ def test_a_criterion_that_another_judge_decides_is_judged() -> None:
 
 def test_demand_counts_the_programs() -> None:
     scorer = built(Honest(contains), criteria=[PARIS, JSON_FORM, {**JSON_FORM, "id": "again"}])
-    assert scorer.demand() == Counter({"llm": 1, "cpu": 2})
+    assert scorer.demand == Counter({"llm": 1, "cpu": 2})
 
 
 # --- failures ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.math_hostile import REFERENCE, completions
 from benchmarks.math_rewrites import NEAR_MISSES, REWRITES, pairs
 from verifiers.base import InvalidReference, Sample, Score
+from verifiers.boundary import attempt
 from verifiers.math_equivalence import MathEquivalence
 from verifiers.math_equivalence.numbers.symbolic import OverBudget, budget
 from verifiers.math_equivalence.policy import MathParameters
@@ -73,7 +74,7 @@ def test_a_hostile_completion_earns_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", completions())
 def test_a_hostile_reference_is_used_or_refused(name: str) -> None:
-    result = SCORER.attempt(Sample(completion="\\boxed{42}", reference=completions()[name]))
+    result = attempt(SCORER, Sample(completion="\\boxed{42}", reference=completions()[name]))
     assert result.error is None or result.error.code == "invalid_reference"
 
 
@@ -81,13 +82,13 @@ def test_a_hostile_reference_is_used_or_refused(name: str) -> None:
 def test_arbitrary_completions_and_references_are_scored_or_refused(
     completion: str, reference: str
 ) -> None:
-    result = SCORER.attempt(Sample(completion=completion, reference=reference))
+    result = attempt(SCORER, Sample(completion=completion, reference=reference))
     assert result.error is None or result.error.code == "invalid_reference"
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_a_usable_reference_in_a_box_is_right(reference: str) -> None:
-    result = SCORER.attempt(Sample(completion=f"\\boxed{{{reference}}}", reference=reference))
+    result = attempt(SCORER, Sample(completion=f"\\boxed{{{reference}}}", reference=reference))
     balanced = reference.count("{") == reference.count("}") == reference.count("\\") == 0
     if balanced and result.error is None and "boxed" not in reference and "<" not in reference:
         assert result.reward == 1.0 or result.outcome == "no_answer"

@@ -100,9 +100,12 @@ def test_the_same_program_iterates_its_sets_in_the_same_order() -> None:
 
 
 def test_the_probe_finds_every_layer_in_force() -> None:
-    findings = with_sandbox(probe)
-    assert findings.faults == ()
-    assert {"no_new_privs", "rlimits", "landlock", "seccomp"} <= set(findings.layers)
+    async def probed(sandbox: Sandbox) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return await probe(sandbox), sandbox.layers
+
+    faults, layers = with_sandbox(probed)
+    assert faults == ()
+    assert {"no_new_privs", "rlimits", "landlock", "seccomp"} <= set(layers)
 
 
 def test_a_slots_group_goes_with_its_zygote() -> None:
@@ -128,14 +131,14 @@ PROGRAMS = ["print(1)", "1 / 0", "while True: pass", "print('x' * 10**7)", "impo
             "import numpy; print(numpy.arange(3))", "x = bytearray(10**12)", "open('/etc/passwd')"]
 async def go():
     sandbox = Sandbox()
-    findings = await probe(sandbox)
+    faults = await probe(sandbox)
     verdicts = []
     for source in PROGRAMS:
         program = Program(source.encode(), inputs=[b""], limits=RunLimits(cpu_s=0.5))
         async with sandbox.session(program) as session:
             verdicts.append((await session.run([0])).verdict)
     await sandbox.stop()
-    print(json.dumps([findings.faults, verdicts]))
+    print(json.dumps([faults, verdicts]))
 asyncio.run(go())
 """
 
@@ -176,9 +179,7 @@ def test_a_canary_that_flies_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None
     """Every layer says it is there; one of them has no effect."""
     idle = "from verifiers.sandbox import landlock; landlock.restrict_self = lambda _: None\n"
     monkeypatch.setattr(pool, "START", pool.START.replace("zygote.main", f"{idle}zygote.main"))
-    findings = with_sandbox(probe)
-    assert "landlock" in findings.layers
-    assert "a program can read a file of the system" in findings.faults
+    assert "a program can read a file of the system" in with_sandbox(probe)
 
 
 def test_a_layer_that_cannot_be_put_on_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
