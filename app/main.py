@@ -23,7 +23,7 @@ from app.lanes.llm import LlmLane
 from app.lanes.model import ModelLane
 from app.lanes.sandbox import SandboxLane
 from app.protocols.gateway import Gateway
-from app.protocols.routers import foreign_routers
+from app.protocols.registry import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.groups import groups_router
 from app.routes.monitors import monitors_router
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         SpecError: a preset of the settings does not build.
+        SettingsError: they switch a protocol that there is not.
     """
     settings = settings or Settings()
     metrics = Metrics()
