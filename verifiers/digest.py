@@ -140,7 +140,7 @@ def installed_version(distribution: str) -> str:
     if distribution == UNREADABLE:
         return UNREADABLE
     try:
-        return metadata.version(distribution)
+        return str(metadata.version(distribution))
     except metadata.PackageNotFoundError:
         return "not installed"
 
@@ -151,17 +151,25 @@ def read(name: str) -> Module | None:
     spec = spec_of(name)
     if spec is None:
         return None
-    package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
-    loader: Any = spec.loader
-    if loader is None:  # a folder without __init__.py
+    if spec.loader is None:  # a folder without __init__.py
         return Module("", frozenset())
-    if (source := loader.get_source(name)) is not None:
+    try:
+        return loaded(spec, spec.loader)
+    except (ImportError, OSError, RecursionError, SyntaxError, ValueError):
+        return Module(UNREADABLE, frozenset())
+
+
+def loaded(spec: ModuleSpec, loader: Any) -> Module:
+    """What its loader has of a module: the source, else compiled code, else a library's bytes."""
+    is_package = spec.submodule_search_locations is not None
+    package = spec.name if is_package else spec.name.rpartition(".")[0]
+    if (source := loader.get_source(spec.name)) is not None:
         return module_of(source, package)
-    if (code := loader.get_code(name)) is not None:
+    if (code := loader.get_code(spec.name)) is not None:
         return Module(digest_of(code_form(code)), frozenset(imported(code_imports(code), package)))
-    if spec.has_location and spec.origin is not None:  # an extension
+    if spec.has_location and spec.origin is not None:
         return Module(hashlib.sha256(loader.get_data(spec.origin)).hexdigest(), frozenset())
-    return None
+    return Module(UNREADABLE, frozenset())
 
 
 @cache

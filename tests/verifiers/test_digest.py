@@ -12,6 +12,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,6 @@ TYPES = {**Registry().types, "rubric": RubricScorer, "reward_model": RewardModel
 MODULES = sorted(
     {module for t in TYPES.values() for module in digest.deciding(t.__module__).modules}
 )
-SEEDS = range(3)
 
 
 def source_of(module: str) -> str:
@@ -161,7 +161,7 @@ class Edit(ast.NodeTransformer):
 def edits(source: str, rng: random.Random) -> Iterator[str]:
     counting = Edit(-1)
     counting.visit(ast.parse(source))
-    for target in rng.sample(range(counting.seen), min(counting.seen, 12)):
+    for target in rng.sample(range(counting.seen), min(counting.seen, 6)):
         yield ast.unparse(ast.fix_missing_locations(Edit(target).visit(ast.parse(source))))
 
 
@@ -420,6 +420,23 @@ def test_a_plug_ins_libraries_are_looked_up(plug_in: Path) -> None:
     (plug_in / "rules.py").write_text("import pytest, nowhere_to_be_found\nLENGTH = 3\n")
     assert digest.version_of("pytest") == metadata.version("pytest")
     assert digest.version_of("nowhere_to_be_found") == digest.UNREADABLE
+
+
+@pytest.mark.parametrize("source", ["def (", "x = " + " + ".join("1" * 5_000), "\0"])
+def test_a_module_that_cannot_be_read_fails_no_scorer(plug_in: Path, source: str) -> None:
+    (plug_in / "rules.py").write_text(source)
+    found = digest.deciding("assay_palindromes.scorer").modules
+    assert found["assay_palindromes.rules"] == digest.UNREADABLE
+
+
+def test_an_extension_counts_by_its_bytes(plug_in: Path) -> None:
+    library = (plug_in / "rules.py").rename(plug_in / f"rules{EXTENSION_SUFFIXES[0]}")
+    before = digest.deciding("assay_palindromes.scorer").modules["assay_palindromes.rules"]
+    library.write_bytes(b"other")
+    forget()
+    after = digest.deciding("assay_palindromes.scorer").modules["assay_palindromes.rules"]
+    assert digest.UNREADABLE not in (before, after)
+    assert before != after
 
 
 def test_what_cannot_be_read_equals_nothing_elsewhere() -> None:
