@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from app.routes.schemas import Problem, ScoreResponse
 from app.routes.score import score_router
 from app.settings import Settings
 from verifiers.base import Run
+from verifiers.digest import code_digest
 from verifiers.registry import Registry
 
 
@@ -52,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await scheduler.start()
+        await asyncio.to_thread(read_deciding_code, registry)
         yield
         await scheduler.stop(grace_s=settings.drain_grace_s)
 
@@ -83,6 +86,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     openapi.describe(app, (ScoreResponse, GroupsResponse))
     return app
+
+
+def read_deciding_code(registry: Registry) -> None:
+    """Hashes the code of every scorer, which takes longer than the event loop can be held."""
+    for scorer in registry.types.values():
+        code_digest(scorer.__module__)
 
 
 def create_registry(settings: Settings, run: Run, hosted: Hosted) -> Registry:

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, fin
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from verifiers.boundary import attributed
+from verifiers.digest import code_digest
 from verifiers.errors import (
     InternalError,
     InvalidReference,
@@ -192,7 +193,9 @@ class Scorer(ABC, Generic[P]):
 
     @cached_property
     def identity(self) -> ScorerIdentity:
-        content = json.dumps([self.name, self.version, *self.ingredients()], sort_keys=True)
+        """Equal digests mean equal rewards: it covers the code that decides, see `digest.py`."""
+        rule = [self.name, self.version, code_digest(type(self).__module__)]
+        content = json.dumps([*rule, *self.ingredients()], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         return ScorerIdentity(self.name, self.version, digest)
 
