@@ -90,6 +90,8 @@ class Services:
     """Builds the parts of a composite."""
     run: Run
     """Scores on the lane where the given scorer belongs."""
+    types: Mapping[str, type[Scorer[Any]]] = field(default_factory=dict)
+    """What can be built, by name."""
     hosted: Mapping[type, Any] = field(default_factory=dict)
     """What outlives a scorer and is shared by many, such as loaded models, by its type."""
 

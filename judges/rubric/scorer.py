@@ -46,7 +46,6 @@ from verifiers.boundary import Boundary, attributed
 from verifiers.digest import code_digest
 from verifiers.errors import JudgeFailed
 from verifiers.extract import answer_in
-from verifiers.registry import BUILT_IN
 from verifiers.sample import ScorerSpec
 from verifiers.weighted import joint_error
 
@@ -146,7 +145,8 @@ class RubricScorer(Scorer[RubricParameters]):
             yield self._fixed.rubric.model_dump(mode="json")
             yield {id_: part.identity.digest for id_, part in self._fixed.parts.items()}
         else:  # programs come with the sample
-            yield {scorer.name: code_digest(scorer.__module__) for scorer in BUILT_IN}
+            known = sorted(self._services.types.items())
+            yield {name: code_digest(scorer.__module__) for name, scorer in known}
         yield PROMPTS_DIGEST
         yield {
             name: [judge.fingerprint, self._panel.weights[name]]
