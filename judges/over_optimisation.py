@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from operator import mul
@@ -129,9 +129,6 @@ class Verdict:
     length_change: float | None = None
     """Mean length now over that where gold was best: the usual suspect."""
     flagged: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Monitor:
