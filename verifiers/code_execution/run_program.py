@@ -37,7 +37,7 @@ class RunProgram(SandboxedScorer[RunParameters]):
     """Rewards a program that runs to its end. It is in no registry: it judges no answer."""
 
     name = "run_program"
-    version = "1"
+    version = "2"
     parameters_type = RunParameters
     reference_type = str
     example: ClassVar[dict[str, Any]] = {

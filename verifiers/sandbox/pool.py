@@ -59,7 +59,7 @@ class RunLimits:
 
     @property
     def wall_s(self) -> float:
-        """Only for sleepers: a busy machine makes nobody late."""
+        """Only for sleepers: see "Time" in the README."""
         return max(3 * self.cpu_s, self.cpu_s + 2)
 
 
@@ -99,8 +99,12 @@ class Execution:
     rest: bytes
     cpu_ms: float
     wall_ms: float
+    waited_ms: float
+    """Of `wall_ms`, those in which it was ready to run and had no processor."""
     peak_kib: int
     stderr: str
+    was_crowded: bool
+    """It has had as many processes as it may, in the processor time that it may use."""
 
 
 class Zygote:
@@ -223,9 +227,12 @@ class Session:
         self._zygote.send(command, payload)
         try:
             async with asyncio.timeout(self._stall_s):
-                return await self._zygote.receive()
+                header, payload = await self._zygote.receive()
         except TimeoutError:
             raise SandboxError("a sandbox process does not answer") from None
+        if "failure" in header:
+            raise SandboxError(header["failure"])
+        return header, payload
 
 
 class Sandbox:

@@ -24,6 +24,7 @@ from verifiers.sandbox import (
     runner,
     seccomp,
     submission,
+    supervisor,
 )
 from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
@@ -73,6 +74,8 @@ def supervise(
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         submission.Submission(service, layers, site_packages, artefacts).serve()
         status = 0
+    except supervisor.Starved as failure:
+        channel.send(service, {"failure": str(failure)})
     except (channel.Closed, ConnectionResetError):
         pass
     except BaseException:
