@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import subprocess
 import sys
@@ -30,6 +31,11 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """All that zygotes and programs see of an environment."""
+
+SLOTS = 1_500
+"""Numbers of slots, each of which is a user where we are root: see `zygote.FIRST_UID`. The kernel
+counts a user's processes on all of a machine, so services begin somewhere of their own: those of
+one would else take places from another's programs."""
 
 START_TIMEOUT_S = 30.0
 STALL_FACTOR = 30.0
@@ -241,7 +247,8 @@ class Sandbox:
     def __init__(self, *, workers: int = 1) -> None:
         self.workers = workers
         self.layers: tuple[str, ...] = ()
-        self._free_slots = list(range(workers))
+        first = secrets.randbelow(SLOTS)
+        self._free_slots = [(first + number) % SLOTS for number in range(workers)]
         self._idle: list[tuple[int, Zygote]] = []
         self._slots = asyncio.Semaphore(workers)
         self._alive: set[Zygote] = set()

@@ -30,7 +30,8 @@ from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
 
 FIRST_UID = 64_000
-"""Slot n becomes this uid plus n, where we are root: above what systems give to users."""
+"""Slot n becomes this uid plus n, where we are root: above what systems give to users, and with
+`pool.SLOTS` of them below `nobody`."""
 
 
 def main(service: int, slot: int, site_packages: str | None) -> None:
