@@ -31,7 +31,7 @@ from verifiers.code_execution.reference import (
 from verifiers.errors import SandboxUnavailable
 from verifiers.extract import answer_in
 from verifiers.sandbox import codec
-from verifiers.sandbox.languages import LANGUAGES
+from verifiers.sandbox.languages import LANGUAGES, LanguageName
 from verifiers.sandbox.pool import Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer
 
@@ -56,7 +56,7 @@ OUTCOMES: dict[str | None, Outcome] = {
 
 
 class CodeParameters(Parameters):
-    language: Literal["python", "cpp", "javascript", "bash"] = Field(
+    language: LanguageName = Field(
         "python",
         description="What programs are written in. Others than Python are tested by standard "
         "input and output.",
