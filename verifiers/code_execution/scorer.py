@@ -31,7 +31,7 @@ from verifiers.code_execution.reference import (
 from verifiers.errors import SandboxUnavailable
 from verifiers.extract import answer_in
 from verifiers.sandbox import codec
-from verifiers.sandbox.languages import LANGUAGES
+from verifiers.sandbox.languages import LANGUAGES, LanguageName
 from verifiers.sandbox.pool import Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer
 
@@ -56,7 +56,7 @@ OUTCOMES: dict[str | None, Outcome] = {
 
 
 class CodeParameters(Parameters):
-    language: Literal["python", "cpp", "javascript", "bash"] = Field(
+    language: LanguageName = Field(
         "python",
         description="What programs are written in. Others than Python are tested by standard "
         "input and output.",
@@ -82,11 +82,15 @@ class CodeParameters(Parameters):
         4.0,
         ge=0.1,
         le=60,
-        description="Processor seconds of one test. The clock only counts against sleepers: "
-        "three times this, and two seconds more at least.",
+        description="Processor seconds of one test, of all its processes together. The clock "
+        "only counts against sleepers: three times this, and two seconds more at least.",
     )
     total_time_limit_s: float = Field(
-        30.0, ge=0.1, le=600, description="Seconds after which no further test is started."
+        30.0,
+        ge=0.1,
+        le=600,
+        description="Seconds after which no further test is started, those aside in which tests "
+        "waited for a processor.",
     )
     memory_mb: int = Field(
         512,
@@ -118,7 +122,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
     """Rewards a program that passes every test."""
 
     name = "code"
-    version = "1"
+    version = "2"
     parameters_type = CodeParameters
     reference_type = Reference
     requires = ("reference",)
