@@ -20,7 +20,15 @@ from pydantic import TypeAdapter
 
 from app.lanes.cpu_process import REFERENCE_LIMIT_SIGNAL, TIME_LIMIT_SIGNAL, TURN_OVER
 from app.lanes.lane import SLICE_S, Batch, Lane
-from verifiers.base import InternalError, InvalidReference, Sample, Score, Scorer, Verifier
+from verifiers.base import (
+    InternalError,
+    InvalidReference,
+    Sample,
+    Score,
+    Scorer,
+    ScoringError,
+    Verifier,
+)
 from verifiers.score import to_json
 
 logger = logging.getLogger(__name__)
@@ -185,7 +193,11 @@ async def slow_ones(batch: Batch) -> AsyncIterator[list[int]]:
     slow: list[int] = []
     slice_ends = time.perf_counter() + SLICE_S
     for position, sample in enumerate(batch.samples):
-        if is_quick(sample):
+        try:
+            quick = is_quick(sample)
+        except ScoringError:
+            quick = True  # it fails where it is attempted, too
+        if quick:
             batch.settle(position, attempt(sample))
         else:
             slow.append(position)

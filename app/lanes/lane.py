@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from app.lanes.well_formed import well_formed
 from verifiers.base import (
@@ -33,6 +33,8 @@ from verifiers.errors import DeadlineExceeded, ShuttingDown
 logger = logging.getLogger(__name__)
 
 AnyScorer = Scorer[Any]
+
+T = TypeVar("T")
 
 NOTHING: Mapping[LaneName, int] = {}
 
@@ -227,13 +229,15 @@ class Scheduler:
 
     def submit(
         self,
-        scorers: Sequence[AnyScorer],
+        scorers: Sequence[AnyScorer | ScoringError],
         samples: Sequence[Sample],
         *,
         deadline_s: float | None = None,
         on_score: OnScore | None = None,
     ) -> Job:
         """Starts scoring `samples`, each by the scorer at its index.
+
+        An error in a scorer's place is that sample's, and settles it at once.
 
         Raises:
             Draining: the service is shutting down.
@@ -243,8 +247,9 @@ class Scheduler:
             raise Draining
         demand: Counter[LaneName] = Counter()
         for scorer, count in Counter(scorers).items():
-            for name, places in scorer.demand().items():
-                demand[name] += places * count
+            if not isinstance(scorer, ScoringError):
+                for name, places in scorer.demand().items():
+                    demand[name] += places * count
         for name, count in demand.items():
             if not self.lanes[name].has_room(count):
                 raise QueueFull(name)
@@ -260,7 +265,7 @@ class Scheduler:
 
     def _start(
         self,
-        scorers: Sequence[AnyScorer],
+        scorers: Sequence[AnyScorer | ScoringError],
         samples: Sequence[Sample],
         demand: Mapping[LaneName, int] = NOTHING,
         deadline_s: float | None = None,
@@ -276,6 +281,10 @@ class Scheduler:
             timer = asyncio.get_running_loop().call_later(deadline_s, self._abandon, job, error)
             job.finished.add_done_callback(lambda _: timer.cancel())
         for scorer, indices in positions(scorers).items():
+            if isinstance(scorer, ScoringError):
+                for index in indices:
+                    job.settle(index, Score.failed(scorer))
+                continue
             batch = Batch(job, scorer, indices)
             task = asyncio.create_task(self._run(batch))
             job.batches.append(batch)
@@ -320,7 +329,9 @@ class Scheduler:
             return batch
         kept = []
         for position, sample in enumerate(batch.samples):
-            if len(sample.text.encode()) <= limit:
+            completion = sample.completion
+            text = completion if isinstance(completion, str) else completion.text
+            if len(text.encode()) <= limit:
                 kept.append(batch.indices[position])
             else:
                 lowest = batch.scorer.lowest("rejected", completion_limit_bytes=limit)
@@ -334,11 +345,11 @@ class Scheduler:
         job.cancel()
 
 
-def positions(scorers: Sequence[AnyScorer]) -> dict[AnyScorer, Sequence[int]]:
+def positions(scorers: Sequence[T]) -> dict[T, Sequence[int]]:
     """Where each scorer is used. Nearly always one scorer is used everywhere."""
     if len(set(scorers)) == 1:
         return {scorers[0]: range(len(scorers))}
-    indices: dict[AnyScorer, list[int]] = {}
+    indices: dict[T, list[int]] = {}
     for index, scorer in enumerate(scorers):
         indices.setdefault(scorer, []).append(index)
     return dict(indices)
