@@ -22,13 +22,10 @@ from app.http.errors import Refused, Row, detail_of, faults_of, row_of
 from app.http.keys import key_in_any_form
 from app.http.quick_router import QuickRouter
 from app.http.strict_json import StrictRoute
-from app.lanes.lane import RETRY_AFTER_S, Scheduler
-from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
-from app.settings import Settings
-from judges.llm.caller import calling
+from app.lanes.lane import RETRY_AFTER_S
+from app.routes.exchange import CLIENT_CLOSED_REQUEST, ClientLeft, Exchange
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
-from verifiers.registry import Registry
 from verifiers.score import ScoreError, to_json
 
 logger = logging.getLogger(__name__)
@@ -93,10 +90,6 @@ class Unscored(Refused):
         super().__init__(error.message)
 
 
-class ClientLeft(Exception):
-    """Nobody waits for the reply any more."""
-
-
 def in_path(name: str) -> dict[str, Any]:
     """A member of an address, for the OpenAPI document: an argument of the endpoint would take
     every request some microseconds."""
@@ -111,16 +104,14 @@ class Gateway:
         SpecError: the default preset does not build.
     """
 
-    def __init__(
-        self, settings: Settings, registry: Registry, scheduler: Scheduler, judges: Judges
-    ) -> None:
-        self.settings = settings
-        self.registry = registry
+    def __init__(self, exchange: Exchange, judges: Judges) -> None:
+        self.settings = exchange.settings
+        self.registry = exchange.registry
         self.judges = judges
-        self._scheduler = scheduler
-        if (default := settings.protocols.default_preset) is not None:
+        self._exchange = exchange
+        if (default := self.settings.protocols.default_preset) is not None:
             try:
-                registry.build(default)
+                self.registry.build(default)
             except SpecError as error:
                 raise error.below("protocols", "default_preset") from None
 
@@ -174,15 +165,9 @@ class Gateway:
             raise TooManySamples(f"a request may have {self.settings.max_samples} samples")
         if isinstance(scorers, Scorer):
             scorers = [scorers] * len(samples)
-        deadline_s = deadline_s or self.settings.deadline_s
-        # A key that nobody checks is not a caller's own: see the native route.
-        key = key_in_any_form(request) if self.settings.api_keys else ""
-        with calling(api_key=key, deadline_s=deadline_s):
-            job = self._scheduler.submit(scorers, samples, deadline_s=deadline_s)
-        scores = await unless_disconnected(request, job.result())
-        if scores is None:
-            raise ClientLeft
-        return scores
+        return await self._exchange.score(
+            request, scorers, samples, deadline_s=deadline_s, find_key=key_in_any_form
+        )
 
     def router(
         self,
