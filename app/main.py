@@ -26,6 +26,7 @@ from app.lanes.sandbox import SandboxLane
 from app.protocols.gateway import Gateway
 from app.protocols.registry import foreign_routers
 from app.routes.discovery import discovery_router, health_router
+from app.routes.exchange import Exchange
 from app.routes.groups import groups_router
 from app.routes.monitors import monitors_router
 from app.routes.reward_models import reward_models_router
@@ -71,13 +72,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.check_key = key_check(settings)
     guarded = [Depends(BEARER)] if settings.api_keys else []
     answered = IdempotencyCache(settings.idempotency_bytes)
+    exchange = Exchange(settings, registry, scheduler, answered)
     for router in (
-        score_router(settings, registry, scheduler, answered),
-        groups_router(settings, registry, scheduler, answered),
+        score_router(exchange),
+        groups_router(exchange),
         discovery_router(registry),
         reward_models_router(hosted.models),
         monitors_router(),
-        *foreign_routers(Gateway(settings, registry, scheduler, hosted.judges)),
+        *foreign_routers(Gateway(exchange, hosted.judges)),
     ):
         app.include_router(router, dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))

@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.grouping.advantages import Advantage, Estimator, Preset
 from app.grouping.selection import Selection
+from app.routes.faults import Sparing
 from app.routes.schemas import Summary, fault
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import (
@@ -80,7 +81,7 @@ class Group(BaseModel):
         ]
 
 
-class GroupsRequest(BaseModel):
+class GroupsRequest(Sparing):
     """`POST /v1/groups`."""
 
     model_config = ConfigDict(extra="forbid")

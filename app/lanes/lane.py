@@ -311,7 +311,9 @@ class Scheduler:
             return batch
         kept = []
         for position, sample in enumerate(batch.samples):
-            if len(sample.text.encode()) <= limit:
+            completion = sample.completion
+            text = completion if isinstance(completion, str) else completion.text
+            if len(text.encode()) <= limit:
                 kept.append(batch.indices[position])
             else:
                 lowest = batch.scorer.lowest("rejected", completion_limit_bytes=limit)

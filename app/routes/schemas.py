@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from app.routes.faults import Sparing
 from verifiers.base import Kind, LaneName, Sample, Score
 from verifiers.sample import Name, ScorerSpec
 
@@ -27,7 +28,7 @@ MODEL_SERVERS_FIELDS = frozenset({"text_1", "data_1", "queries", "query", "items
 """By which a request shows that it was meant for another server's `/v1/score`."""
 
 
-class ScoreRequest(BaseModel):
+class ScoreRequest(Sparing):
     """`POST /v1/score`."""
 
     model_config = ConfigDict(extra="forbid")

@@ -44,7 +44,7 @@ from verifiers.base import (
 )
 from verifiers.boundary import Boundary, attributed
 from verifiers.digest import code_digest
-from verifiers.errors import JudgeFailed
+from verifiers.errors import JudgeFailed, Unreadable
 from verifiers.extract import answer_in
 from verifiers.sample import ScorerSpec
 from verifiers.weighted import joint_error
@@ -240,7 +240,10 @@ class RubricScorer(Scorer[RubricParameters]):
 
     def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
         """The part of a completion that judges see, or the score without their seeing it."""
-        text = answer_in(sample.text, self.parameters.answer_from)
+        try:
+            text = answer_in(sample.text, self.parameters.answer_from)
+        except Unreadable as error:
+            return None, Score.failed(error)
         if text is None:
             return None, self.lowest("no_answer")
         if len(text) > self.parameters.max_characters:
