@@ -123,6 +123,7 @@ class Scorer(ABC, Generic[P]):
     parameters_type: ClassVar[type[Parameters]] = Parameters
     reference_type: ClassVar[Any] = None
     """The type of reference it takes; None where it reads none."""
+    details_type: ClassVar[Any] = None  # a TypedDict of what `details` may hold; None: nothing
     requires: ClassVar[tuple[Literal["prompt", "reference"], ...]] = ()
     """Fields of `Sample` that must be present."""
     example: ClassVar[Mapping[str, Any]]
