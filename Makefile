@@ -10,7 +10,7 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers test-container check format bench soak clean
+.PHONY: help demo test test-trainers test-container check format docs bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ format: $(VENV)/.dev ## rewrite the sources as the checks want them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.dev ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
@@ -66,4 +69,4 @@ soak: $(VENV)/.dev ## run programs for long, and far too many (five minutes)
 	$(BIN)/python -m benchmarks code_soak
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(TRAINERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRAINERS) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

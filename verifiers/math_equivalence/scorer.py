@@ -49,7 +49,7 @@ class MathDetails(TypedDict, total=False):
     method: str
     """What decided: `string`, `rational`, `numeric`, `identity`, `symbolic`, `structure` …"""
     type: str
-    """Of the reference: `number`, `set`, `interval`, `equation` …"""
+    """Of the reference: `number`, `text`, `list`, `tuple`, `quantity` …"""
     reference_normal: str
     """How the reference was read, cut short."""
     answer_normal: str
