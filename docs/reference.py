@@ -70,7 +70,7 @@ def scorers() -> str:
         for name, of in types.items()
     ]
     sections = (scorer(name, of) for name, of in types.items())
-    note = "Any scorer may `reject` a completion that is too long to be read."
+    note = "From any scorer, a completion that is too long to be read is `rejected`."
     return joined("# Scorers", table("scorer", "kind", "rewards", rows=rows), note, *sections)
 
 
