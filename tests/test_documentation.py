@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
+
 from app.hosting import Hosted
 from app.main import create_registry
 from app.settings import Settings
@@ -17,6 +19,7 @@ from judges.reward_model.serve.scorer import RewardModelScorer
 from tests.docs.pages import DOCS, blocks
 from tests.verifiers.cases import Case
 from verifiers.base import Parameters, Sample, run_here
+from verifiers.sandbox.languages import Language
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,27 +39,37 @@ def test_the_readme_is_short_enough_to_be_read() -> None:
     assert len(README.splitlines()) <= 200
 
 
-def test_the_scorer_of_the_how_to_passes_the_linter_and_scores() -> None:
-    [snippet] = [
-        block.text for block in blocks(DOCS / "how-to" / "scorer.md") if block.title.endswith(".py")
-    ]
+MODULES = {
+    block.title: block.text
+    for page in sorted(DOCS.rglob("*.md"))
+    for block in blocks(page)
+    if block.title.endswith(".py")
+}
+"""Those that how-tos show, by the path at which they would stand."""
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_the_modules_of_the_how_tos_pass_the_linter(path: str) -> None:
     for check in (["check"], ["format", "--check"]):
-        command = [
-            sys.executable,
-            "-m",
-            "ruff",
-            *check,
-            "--stdin-filename",
-            "verifiers/new.py",
-            "-",
-        ]
-        linted = subprocess.run(command, input=snippet, capture_output=True, text=True, cwd=ROOT)
+        command = [sys.executable, "-m", "ruff", *check, "--stdin-filename", path, "-"]
+        linted = subprocess.run(
+            command, input=MODULES[path], capture_output=True, text=True, cwd=ROOT
+        )
         assert linted.returncode == 0, linted.stdout
+
+
+def test_the_scorer_of_the_how_to_scores() -> None:
     names: dict[str, Any] = {}
-    exec(snippet, names)
+    exec(MODULES["verifiers/palindrome.py"], names)
     scorer = names["Palindrome"](Parameters())
     assert scorer.score_one(Sample(completion="level")).reward == 1.0
     assert scorer.score_one(Sample(completion="lever")).reward == 0.0
+
+
+def test_the_language_of_the_how_to_is_one() -> None:
+    names: dict[str, Any] = {}
+    exec(MODULES["verifiers/sandbox/languages/ruby.py"], names)
+    assert isinstance(names["LANGUAGE"], Language)
 
 
 def test_the_rows_that_are_shown_are_rows() -> None:
