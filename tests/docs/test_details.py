@@ -106,3 +106,19 @@ def test_what_the_service_adds_is_declared() -> None:
     assert late["details"] == {"cpu_limit_s": 0.2}
     validator("regex").validate(flood["details"])
     validator("json_schema").validate(late["details"])
+
+
+def test_discovery_and_the_openapi_document_show_the_schemas() -> None:
+    with in_process() as client:
+        document = client.get("/openapi.json").json()
+        scorers = client.get("/v1/scorers").json()["scorers"]
+    schemas = document["components"]["schemas"]
+    shown = {
+        ref["$ref"].rpartition("/")[2] for ref in schemas["Score"]["properties"]["details"]["anyOf"]
+    }
+    assert shown == {f"details.{scorer['name']}" for scorer in scorers}
+    for scorer in scorers:
+        assert scorer["details_schema"] == details_schema(TYPES[scorer["name"]])
+        listed = schemas[f"details.{scorer['name']}"]["properties"]
+        assert listed.keys() == scorer["details_schema"]["properties"].keys()
+    assert "OpinionDetails" in schemas
