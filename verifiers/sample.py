@@ -205,7 +205,7 @@ class Sample(BaseModel):
     reference: str | Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
-    metadata: JsonObject | None = Field(None, description="Kept in the log. No scorer reads it.")
+    metadata: JsonObject | None = Field(None, description="Your own notes. No scorer reads it.")
 
     @property
     def text(self) -> str:

@@ -39,6 +39,7 @@ from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score, Verifier
 
@@ -74,6 +75,13 @@ class TextSimilarityParameters(Parameters):
     metric: Metric = Field("fuzzy_match", description="How likeness is measured.")
 
 
+class TextSimilarityDetails(TypedDict, total=False):
+    """`details` of a score of `text_similarity`."""
+
+    limit: str
+    """What a rejected completion exceeds."""
+
+
 class TextSimilarity(Verifier[TextSimilarityParameters]):
     """Rewards likeness to the reference, by BLEU, ROUGE, METEOR or edit distance."""
 
@@ -82,6 +90,7 @@ class TextSimilarity(Verifier[TextSimilarityParameters]):
     lane = "cpu"
     parameters_type = TextSimilarityParameters
     reference_type = str
+    details_type = TextSimilarityDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Say in English: le chat est assis sur le tapis",

@@ -100,7 +100,9 @@ class GroupsRequest(Sparing):
         "gave the majority answer.",
     )
     ks: list[K] = Field([1], max_length=MAX_KS, description="The k of every pass@k.")
-    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    run: Name | None = Field(
+        None, description="The training run these scores are for. Judges' caps count by it."
+    )
     deadline_s: float | None = Field(
         None,
         gt=0,

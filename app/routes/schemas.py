@@ -37,7 +37,9 @@ class ScoreRequest(Sparing):
         None, description="Scores every sample that names no scorer of its own."
     )
     samples: list[Sample] = Field(min_length=1)
-    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    run: Name | None = Field(
+        None, description="The training run these scores are for. Judges' caps count by it."
+    )
     deadline_s: float | None = Field(
         None,
         gt=0,
@@ -145,6 +147,9 @@ class ScorerDescription(BaseModel):
     requires: list[str]
     parameters_schema: dict[str, Any]
     reference_schema: dict[str, Any] | None
+    details_schema: dict[str, Any] = Field(
+        description="What `details` of a score may hold; any key may be missing."
+    )
     unavailable: dict[str, str] = Field(
         description="Choices that this machine lacks the means for, as `parameter=value`, and why."
     )

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from weakref import WeakValueDictionary
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
 from verifiers.code_execution import assertions
@@ -16,6 +17,7 @@ from verifiers.code_execution.compare import Comparison, text_matcher, value_mat
 from verifiers.code_execution.judging import (
     Policy,
     Report,
+    Verdict,
     judge_by_checker,
     judge_by_test_code,
     judge_in_process,
@@ -118,6 +120,31 @@ class LanguageUnavailable(SandboxUnavailable):
     retryable = False
 
 
+class CodeDetails(TypedDict, total=False):
+    """`details` of a score of `code`."""
+
+    passed: int
+    """Tests that passed. With reward `all`, none is run after the first failure."""
+    total: int
+    """Tests that there are."""
+    verdicts: list[Verdict]
+    """One for each test that was run."""
+    cpu_ms: float
+    """Processor time of all runs together."""
+    wall_ms: float
+    """Time of all runs together."""
+    peak_kib: int
+    """The highest peak of memory."""
+    processes: int
+    """How many processes the tests took."""
+    stderr: str
+    """The end of standard error at the first failure, or what the test code said."""
+    isolation: list[str]
+    """The layers of the sandbox that were in force."""
+    trust: Literal["low"]
+    """Set where the program could tamper with its tests (`in_process`)."""
+
+
 class CodeExecution(SandboxedScorer[CodeParameters]):
     """Rewards a program that passes every test."""
 
@@ -125,6 +152,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
     version = "2"
     parameters_type = CodeParameters
     reference_type = Reference
+    details_type = CodeDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Read a number and print its double.",

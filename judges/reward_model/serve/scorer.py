@@ -24,6 +24,7 @@ from statistics import fmean, pstdev, pvariance
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from judges.reward_model.guards.guards import (
     DEFAULT_ACTION,
@@ -123,6 +124,39 @@ class RewardModelParameters(Parameters):
     )
 
 
+class RewardModelDetails(TypedDict, total=False):
+    """`details` of a score of `reward_model`."""
+
+    model: str
+    """Its name in the settings."""
+    model_hash: str
+    """Which version of it scored."""
+    raw: float
+    """What the model said, its heads joined, before guards."""
+    normalised: float | None
+    """`raw` in deviations from the mean of the reference set."""
+    percentile: float | None
+    """The share of the reference set below `raw`."""
+    spread: float
+    """The deviation between the heads of an ensemble."""
+    flags: list[GuardName]
+    """The guards that take the text for degenerate."""
+    penalty: float
+    """What suspicion took away, in deviations of the reference set."""
+    penalised_by: GuardName | None
+    """The guard behind the penalty."""
+    guarded: bool
+    """The model has guards."""
+    guards_left_out: list[GuardName]
+    """Guards that need a prompt, where there was none."""
+    trimmed_prompt_tokens: int
+    """Cut from the left of the prompt."""
+    clipped: bool
+    """The reward lay outside its range."""
+    limit: str
+    """Why the text was rejected unread."""
+
+
 class RewardModelScorer(Scorer[RewardModelParameters]):
     """Rewards what a trained reward model prefers."""
 
@@ -131,6 +165,7 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
     kind = "judge"
     lane = "model"
     parameters_type = RewardModelParameters
+    details_type = RewardModelDetails
     requires = ("prompt",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "How do I boil an egg?",
