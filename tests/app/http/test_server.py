@@ -11,8 +11,8 @@ import sys
 import httpx
 import pytest
 
-from benchmarks.processes import children, memory_bytes
 from tests.app.conftest import READY, eventually, reversal, score, served
+from tests.processes import children, memory_bytes
 
 
 def test_it_prints_its_address_once_it_is_ready() -> None:

@@ -18,7 +18,6 @@ from fastapi.testclient import TestClient
 
 from app.lanes.cpu import CpuLane
 from app.lanes.lane import Scheduler
-from benchmarks.processes import children
 from tests.app.conftest import (
     CATASTROPHIC,
     FINE,
@@ -28,6 +27,7 @@ from tests.app.conftest import (
     score,
     served,
 )
+from tests.processes import children
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
 

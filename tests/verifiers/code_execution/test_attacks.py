@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.processes import children
 from tests.app.conftest import eventually, served
+from tests.processes import children
 from tests.verifiers.code_execution.programs import (
     ASSERTS,
     CASES,

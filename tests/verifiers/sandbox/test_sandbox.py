@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from benchmarks.processes import children
+from tests.processes import children
 from verifiers.sandbox import cgroup, pool
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox, SandboxError
 from verifiers.sandbox.probe import probe
