@@ -10,7 +10,7 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers test-container check format bench soak clean
+.PHONY: help demo test test-fast test-trainers test-container check format bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: $(VENV)/.demo ## train a policy on rewards served over HTTP (two minutes o
 
 test: check ## run every test (and the checks)
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev ## run the tests that take no seconds each (under three minutes)
+	$(BIN)/python -m pytest -m "not slow"
 
 test-trainers: $(TRAINERS)/.ready $(VENV)/.demo ## run the adapters inside TRL, verl, verifiers ...
 	$(TRAINERS)/bin/python -P -m pytest -c tests/trainers/pytest.ini tests/trainers

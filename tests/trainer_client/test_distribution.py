@@ -14,6 +14,8 @@ import pytest
 
 import trainer_client
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(trainer_client.__file__).parent
 
 FOREIGN = {

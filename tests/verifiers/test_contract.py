@@ -33,6 +33,14 @@ read_score = msgspec.json.Decoder(Score).decode
 OUTCOMES = TypeAdapter(Outcome)
 
 every_scorer = pytest.mark.parametrize("name", NAMES)
+every_scorer_often = pytest.mark.parametrize(
+    "name",
+    [
+        # A process for each of many examples.
+        pytest.param(name, marks=pytest.mark.slow) if kind.lane == "sandbox" else name
+        for name, kind in sorted(REGISTRY.types.items())
+    ],
+)
 
 # No surrogates: what comes over HTTP has none. Everything else, control characters
 # included, and the pieces that scorers look for, so that they find some.
@@ -172,7 +180,7 @@ def test_parameters_survive_the_way_to_a_worker(name: str) -> None:
     assert rebuilt.identity == scorer.identity
 
 
-@every_scorer
+@every_scorer_often
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), message=st.booleans())
 def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message: bool) -> None:
@@ -192,7 +200,7 @@ def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message:
     assert not scorer.deterministic or [s.reward for s in first] == [s.reward for s in second]
 
 
-@every_scorer
+@every_scorer_often
 @settings(max_examples=40)
 @given(
     reference=st.recursive(

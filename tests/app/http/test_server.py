@@ -14,6 +14,8 @@ import pytest
 from tests.app.conftest import READY, eventually, reversal, score, served
 from tests.processes import children, memory_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_prints_its_address_once_it_is_ready() -> None:
     with served() as service, httpx.Client(base_url=service.url) as client:

@@ -31,6 +31,8 @@ from tests.processes import children
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_hanging_sample_gets_the_lowest_reward_and_its_neighbours_their_own() -> None:
     with in_process(cpu_limit_s=0.3) as client:

@@ -23,7 +23,10 @@ from tests.verifiers.code_execution.programs import (
     sample,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 SCORER = {"type": "code", "time_limit_s": 0.5, "memory_mb": 128, "output_kb": 1024}
 
