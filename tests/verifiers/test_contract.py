@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
@@ -181,7 +181,7 @@ def test_parameters_survive_the_way_to_a_worker(name: str) -> None:
 
 
 @every_scorer_often
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), message=st.booleans())
 def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message: bool) -> None:
     scorer, sample = example(name)
