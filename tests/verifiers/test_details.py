@@ -102,6 +102,11 @@ def test_why_a_reference_is_refused(scorer: str, reference: str, message: str) -
     assert (error.code, error.message) == ("invalid_reference", message)
 
 
+def test_an_answer_is_told_as_it_was_compared() -> None:
+    spec = {"type": "exact_match", "collapse_whitespace": True, "ignore_case": True}
+    assert scored(spec, " New \n York ", "new york").answer == "new york"
+
+
 def test_exact_match_takes_a_reference_of_just_its_limit() -> None:
     assert scored({"type": "exact_match"}, "b", "a" * 262_144).reward == 0.0
 
