@@ -64,7 +64,7 @@ NEAR = {
     "app/grouping/selection.py": GROUPING,
     "judges/rubric/aggregate.py": Near((f"{RUBRIC}/test_rubric.py", f"{RUBRIC}/test_scorer.py")),
     "judges/rubric/agreement.py": Near((f"{RUBRIC}/test_calibration.py",)),
-    "judges/rubric/parse.py": Near((f"{RUBRIC}/test_parse.py",)),
+    "judges/rubric/parse.py": Near((f"{RUBRIC}/test_complaints.py", f"{RUBRIC}/test_parse.py")),
     "trainer_client/train/advantages.py": Near(("tests/trainer_client/train/test_advantages.py",)),
     "verifiers/boundary.py": Near(("tests/verifiers/test_boundary.py",)),
     "verifiers/exact_match.py": Near((CASES, "tests/verifiers/test_details.py"), "exact_match"),
