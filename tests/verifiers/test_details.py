@@ -102,7 +102,7 @@ def test_why_a_reference_is_refused(scorer: str, reference: str, message: str) -
     assert (error.code, error.message) == ("invalid_reference", message)
 
 
-def test_an_answer_is_told_as_it_was_compared() -> None:
+def test_exact_match_tells_an_answer_as_it_was_compared() -> None:
     spec = {"type": "exact_match", "collapse_whitespace": True, "ignore_case": True}
     assert scored(spec, " New \n York ", "new york").answer == "new york"
 
