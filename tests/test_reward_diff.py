@@ -15,6 +15,8 @@ from benchmarks.reward_diff import Code, complaints, default_base, difference, e
 from verifiers.base import Sample
 from verifiers.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 CASES = ROOT / "tests" / "cases"
 

@@ -26,6 +26,8 @@ from verifiers.base import Score
 from verifiers.registry import Registry
 from verifiers.score import to_json
 
+pytestmark = pytest.mark.slow
+
 REGISTRY = Registry()
 TYPES = {each.name: each for each in (*REGISTRY.types.values(), RubricScorer, RewardModelScorer)}
 

@@ -23,6 +23,8 @@ from tests.docs.pages import DOCS, blocks, shows
 from tests.trainer_client.train.runs import options
 from verifiers.base import run_here
 
+pytestmark = pytest.mark.slow
+
 ROOT = DOCS.parent
 PAGES = sorted(DOCS.rglob("*.md"))
 

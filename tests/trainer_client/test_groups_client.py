@@ -62,7 +62,9 @@ def test_the_service_scores_the_groups_that_the_client_sends() -> None:
 def test_a_refused_group_is_named() -> None:
     async def use(client: AsyncRewardClient) -> RequestRefused:
         with pytest.raises(RequestRefused) as caught:
-            await client.groups([*GROUPS, {"id": "bad", "completions": [7]}], "math")
+            await client.groups(
+                [*GROUPS, {"id": "bad", "completions": ["7"], "prompts": ""}], "math"
+            )
         return caught.value
 
     assert {fault.sample_id for fault in with_app(use).faults} == {"bad"}

@@ -23,6 +23,8 @@ from judges.rubric import RubricScorer
 from verifiers import digest
 from verifiers.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TYPES = {**Registry().types, "rubric": RubricScorer, "reward_model": RewardModelScorer}
 MODULES = sorted(

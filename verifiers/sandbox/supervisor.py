@@ -222,6 +222,16 @@ def share_of_waiting(pids: Sequence[int]) -> float | None:
     return waited / (ran + waited) if ran + waited else 1.0  # it was forked, and never ran
 
 
+def processors_are_short() -> bool:
+    """Whether more threads are ready to run, on the whole machine, than we have processors."""
+    try:
+        with open("/proc/loadavg") as file:
+            ready = int(file.read().split()[3].partition("/")[0])
+    except (OSError, IndexError, ValueError):
+        return False
+    return ready > len(os.sched_getaffinity(0))
+
+
 def threads(pid: int) -> list[str]:
     """Where the kernel tells of each thread of a process."""
     try:
@@ -292,8 +302,9 @@ def watch(children: Sequence[Child], limits: Limits, service: int) -> tuple[int,
     """Waits until one of `children` ends, or is over a limit, or the service is gone.
 
     The clock does not count while they wait for a processor. They are taken to have waited since
-    the last look where a thread of theirs is ready to run now, for that thread's share of waiting;
-    and where all sleep, for as long as we were kept from looking.
+    the last look where a thread of theirs is ready to run now, for that thread's share of waiting,
+    or for all of it but what they used where more threads of the machine are ready than it has
+    processors; and where all sleep, for as long as we were kept from looking.
 
     Returns:
         Which one, and whether it is over a limit.
@@ -318,9 +329,14 @@ def watch(children: Sequence[Child], limits: Limits, service: int) -> tuple[int,
                     child.look()
                     return index, False
             before_s, looked_s = looked_s, time.monotonic()
+            used_s = sum(child.cpu_s for child in children)
             share = share_of_waiting([pid for child in children for pid in child.look()])
             since_s = looked_s - before_s
             waited_s = max(0.0, since_s - pause_s) if share is None else since_s * share
+            if share is not None and processors_are_short():
+                # Processes that came and went between two looks waited unseen.
+                used_s = sum(child.cpu_s for child in children) - used_s
+                waited_s = max(waited_s, since_s - used_s)
             for child in children:
                 child.waited_s += waited_s
             for index, child in enumerate(children):

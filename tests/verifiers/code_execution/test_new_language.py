@@ -15,7 +15,10 @@ from verifiers.sandbox.languages.base import PATH
 from verifiers.sandbox.pool import ROOT
 from verifiers.sandbox.probe import MANDATORY
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 FILE = '''
 """Perl."""

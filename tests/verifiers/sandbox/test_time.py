@@ -15,7 +15,10 @@ from verifiers.sandbox import pool
 from verifiers.sandbox.languages import LANGUAGES
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox, SandboxError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 NEIGHBOURS = 15
 
