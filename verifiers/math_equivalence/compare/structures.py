@@ -25,6 +25,7 @@ from verifiers.math_equivalence.numbers.regions import (
     read_region,
 )
 from verifiers.math_equivalence.numbers.values import NotNumericError
+from verifiers.math_equivalence.numbers.zeros import UnprovenError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read import labels
 from verifiers.math_equivalence.read.expression import (
@@ -252,6 +253,8 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
         at = first_difference(left, right)
     except NotARegionError:
         return None
+    except UnprovenError as error:
+        return different("region", "unproven", because=str(error))
     if at is None:
         return equal("region")
     return different("region", at=show(at), in_reference=bool(left.contains(at)))
