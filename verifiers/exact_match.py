@@ -61,7 +61,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
         """1 where the answer is accepted, else 0."""
         reference = self.reference_of(sample)
         accepted = [reference] if isinstance(reference, str) else reference
-        answer = answer_in(sample.text, self.parameters.answer_from)
+        answer = answer_in(sample, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if sum(map(len, accepted)) > MAX_ACCEPTED_CHARACTERS:

@@ -340,7 +340,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer fits, else 0."""
         validator = self.validator(sample)
-        answer = answer_in(sample.text, self.parameters.answer_from)
+        answer = answer_in(sample, self.parameters.answer_from)
         if answer is None or not answer.strip():
             return self.lowest("no_answer")
         try:

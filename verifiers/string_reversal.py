@@ -87,7 +87,7 @@ class StringReversal(Verifier[StringReversalParameters]):
             target = target.strip()
         if not target:
             raise InvalidReference("reference: nothing to reverse")
-        answer = answer_in(sample.text, options.answer_from)
+        answer = answer_in(sample, options.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if options.unit == "word":

@@ -236,7 +236,7 @@ class RubricScorer(Scorer[RubricParameters]):
 
     def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
         """The part of a completion that judges see, or the score without their seeing it."""
-        text = answer_in(sample.text, self.parameters.answer_from)
+        text = answer_in(sample, self.parameters.answer_from)
         if text is None:
             return None, self.lowest("no_answer")
         if len(text) > self.parameters.max_characters:

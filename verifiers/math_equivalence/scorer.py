@@ -64,14 +64,14 @@ class MathEquivalence(Verifier[MathParameters]):
     def __init__(self, parameters: MathParameters) -> None:
         super().__init__(parameters)
         self._reasoning_tags = tuple(parameters.reasoning_tags)
-        self._last_extraction: tuple[str | None, Extraction | None] = (None, None)
+        self._last_extraction: tuple[Sample | None, Extraction | None] = (None, None)
 
     def is_quick(self, sample: Sample) -> bool:
         """Both sides are plain numbers, and the completion is short enough to search."""
         text = sample.text
         if len(text) > MAX_QUICK_CHARACTERS or not PLAIN.fullmatch(str(sample.reference)):
             return False
-        found = self.extraction(text)
+        found = self.extraction(sample)
         if found is None or not found.others:
             return found is None or PLAIN.fullmatch(found.text) is not None
         answers = (found.text, *found.others)
@@ -88,7 +88,7 @@ class MathEquivalence(Verifier[MathParameters]):
                 the limits.
         """
         reference = compiled(self.reference_of_sample(sample))
-        extraction = self.extraction(sample.text)
+        extraction = self.extraction(sample)
         if extraction is UNCLOSED:
             return self.lowest("no_answer", reason="unclosed reasoning")
         if extraction is None or not extraction.text:
@@ -104,13 +104,13 @@ class MathEquivalence(Verifier[MathParameters]):
             verdict = self.undisputed(verdict, reference, extraction)
         return self.scored(verdict, extraction, reference, answer)
 
-    def extraction(self, completion: str) -> Extraction | None:
+    def extraction(self, sample: Sample) -> Extraction | None:
         """The answer, looked for once by `is_quick` and `score_one`."""
         last, found = self._last_extraction
-        if completion is not last:
-            final = final_part(completion, self._reasoning_tags)
+        if sample is not last:
+            final = final_part(sample, self._reasoning_tags)
             found = UNCLOSED if final is None else extract(final, self.parameters.answer_from)
-            self._last_extraction = completion, found
+            self._last_extraction = sample, found
         return found
 
     def reference_of_sample(self, sample: Sample) -> str | int | float:

@@ -112,6 +112,8 @@ def interval(node: Group) -> Region:
     low, high = endpoint(node.items[0]), endpoint(node.items[1])
     if compare(low, high) > 0:
         raise NotARegionError("endpoints in the wrong order")
+    if compare(low, high) == 0 and (node.opening, node.closing) != ("[", "]"):
+        raise NotARegionError("a point in the plane: nobody writes the empty set so")
     least = 0 if node.opening == "[" else 1
     most = 0 if node.closing == "]" else -1
     return Region(
