@@ -28,6 +28,13 @@ class MathParameters(Parameters):
         description="Further tags whose content is reasoning; those of known models count anyway. "
         "No answer is read inside them, and one left open means that there is no answer.",
     )
+    form: Literal["solved", "any"] = Field(
+        "solved",
+        description="solved: an answer that is equal and solves nothing is `unsolved` and earns 0: "
+        "an integral, sum or limit that is left to be computed, a relation that is not solved for "
+        "its variable, what the prompt itself prints or asks to be converted or factored. any: "
+        "whatever is equal is right.",
+    )
     several_boxes: Literal["reject", "last"] = Field(
         "reject",
         description="Boxes that disagree: reject the completion as guessing, or take the last.",

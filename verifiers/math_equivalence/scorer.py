@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.compare.comparison import compare
+from verifiers.math_equivalence.compare.form import unsolved
 from verifiers.math_equivalence.compare.structures import kind
 from verifiers.math_equivalence.find.extracted import Extraction
 from verifiers.math_equivalence.find.extraction import extract, final_part
@@ -15,7 +16,7 @@ from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
-from verifiers.math_equivalence.verdict import Verdict, rejected
+from verifiers.math_equivalence.verdict import Verdict, different, rejected
 
 REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
@@ -102,6 +103,9 @@ class MathEquivalence(Verifier[MathParameters]):
         verdict = compare(reference, answer, self.parameters)
         if verdict.equal and extraction.others:
             verdict = self.undisputed(verdict, reference, extraction)
+        if verdict.equal and verdict.method != "string" and self.parameters.form == "solved":
+            because = unsolved(reference, answer, sample.asked)
+            verdict = verdict if because is None else different("form", "unsolved", why=because)
         return self.scored(verdict, extraction, reference, answer)
 
     def extraction(self, sample: Sample) -> Extraction | None:
@@ -156,6 +160,8 @@ class MathEquivalence(Verifier[MathParameters]):
         if verdict.witness:
             details["witness"] = verdict.witness
         outcome: Outcome = "rejected" if verdict.rejected else "incorrect"
+        if verdict.reason == "unsolved":
+            outcome = "unsolved"
         return Score(reward=0.0, outcome=outcome, answer=extraction.text, details=details)
 
 
