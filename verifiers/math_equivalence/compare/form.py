@@ -71,11 +71,10 @@ def unsolved(reference: Reading, answer: Reading, prompt: str) -> str | None:
     """Why `answer`, which equals `reference`, solves nothing; None where it does."""
     if reference.normal == answer.normal:
         return None
+    symbols = 2 if SOLVE_FOR.search(prompt) else SOLVED_FOR_OTHERS
     return (
         left_to_compute(reference.node, answer.node)
-        or left_to_solve(
-            reference.node, answer.node, 2 if SOLVE_FOR.search(prompt) else SOLVED_FOR_OTHERS
-        )
+        or left_to_solve(reference.node, answer.node, symbols)
         or (of_another_form(reference, answer, prompt) if prompt else None)
         or ("the prompt prints it" if prompt and is_printed(answer, prompt) else None)
     )
@@ -95,6 +94,8 @@ def computations(node: Node) -> Iterator[str]:
             yield inner.kind
         elif isinstance(inner, Call) and inner.name in TO_BE_COMPUTED:
             yield inner.name
+        elif isinstance(inner, Relation) and "mod" in inner.signs:
+            yield "mod"  # a residue class, which `3 mod 7` may name, too
 
 
 def left_to_solve(reference: Node, answer: Node, symbols: int) -> str | None:
