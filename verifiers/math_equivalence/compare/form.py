@@ -51,6 +51,7 @@ from verifiers.math_equivalence.read.expression import (
     free_symbols,
     walk,
 )  # fmt: skip
+from verifiers.math_equivalence.read.normal_form import clean
 from verifiers.math_equivalence.read.reading import Reading
 
 TO_BE_COMPUTED: Final = frozenset({"mod", "gcd", "lcm", "det"})
@@ -85,6 +86,8 @@ def unsolved(reference: Reading, answer: Reading, prompt: str) -> str | None:
 
 def left_to_compute(reference: Node, answer: Node) -> str | None:
     due = set(computations(reference))
+    if any("mod" in inner.signs for inner in walk(reference) if isinstance(inner, Relation)):
+        due.add("mod")  # a residue class, which `3 mod 7` names as well
     return next((f"{name} left" for name in computations(answer) if name not in due), None)
 
 
@@ -94,8 +97,6 @@ def computations(node: Node) -> Iterator[str]:
             yield inner.kind
         elif isinstance(inner, Call) and inner.name in TO_BE_COMPUTED:
             yield inner.name
-        elif isinstance(inner, Relation) and "mod" in inner.signs:
-            yield "mod"  # a residue class, which `3 mod 7` may name, too
 
 
 def left_to_solve(reference: Node, answer: Node, symbols: int) -> str | None:
@@ -183,7 +184,8 @@ DEMANDS: Final[tuple[tuple[re.Pattern[str], Callable[[Node], bool]], ...]] = (
 """Words by which a prompt demands a form, and what an answer without it looks like."""
 
 CONVERSION: Final = re.compile(
-    r"\b(?:convert|write|rewrite|express|change|give|state)\b.{0,200}?\b(?:as|in|into|to)\b",
+    r"\b(?:(?:convert|write|rewrite|express|change|give|state)\b.{0,200}?\b(?:as|in|into|to)"
+    r"|simplify|simplest|reduce|lowest terms)\b",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -210,21 +212,31 @@ SPELLINGS: Final = {
     "degrees": "\\circ", "°": "\\circ", "percent": "%", "\\int": "∫", "\\lt": "<", "\\gt": ">",
 }  # fmt: skip
 LAYOUT_MARKS: Final = re.compile(r"\\[,;:!\[\]() ]|\^(?=\s*\{?\s*\\circ)")
+FORMULA: Final = re.compile(
+    r"\$\$?([^$]{1,500})\$|\\\[(.{1,500}?)\\\]|\\\((.{1,500}?)\\\)", re.DOTALL
+)
 MAX_PROMPT_CHARACTERS: Final = 65_536
 
 
 @lru_cache(maxsize=256)
 def tokens(text: str) -> str:
     """`text` as words between spaces, without layout: the same for the same formula."""
-    text = LAYOUT_MARKS.sub(" ", text[-MAX_PROMPT_CHARACTERS:])
+    text = LAYOUT_MARKS.sub(" ", text)
     found = [token for token in TOKEN.findall(text) if token not in LAYOUT]
     return f" {' '.join(SPELLINGS.get(token, token) for token in found)} "
+
+
+@lru_cache(maxsize=256)
+def printed(prompt: str) -> str:
+    """The prompt's tokens, and those of its formulas in the form that answers are read in."""
+    formulas = (next(filter(None, found.groups())) for found in FORMULA.finditer(prompt))
+    return tokens(prompt) + "".join(tokens(clean(formula)) for formula in formulas)
 
 
 def appears(answer: Reading, prompt: str) -> bool:
     """The prompt prints the answer, whatever it is."""
     written = tokens(answer.cleaned)
-    return len(written) > 2 and written in tokens(prompt)
+    return len(written) > 2 and written in printed(prompt[-MAX_PROMPT_CHARACTERS:])
 
 
 def is_printed(answer: Reading, prompt: str) -> bool:
