@@ -10,7 +10,7 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers test-container check format bench soak clean
+.PHONY: help demo test test-trainers test-container check format reward-diff bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ check: $(VENV)/.dev ## format, lint, types, import contracts
 format: $(VENV)/.dev ## rewrite the sources as the checks want them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+reward-diff: $(VENV)/.dev ## what is rewarded otherwise than at BASE (default: the last release)
+	$(BIN)/python -m benchmarks.reward_diff $(if $(BASE),--base $(BASE))
 
 bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))

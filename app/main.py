@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from app.lanes.llm import LlmLane
 from app.lanes.model import ModelLane
 from app.lanes.sandbox import SandboxLane
 from app.protocols.gateway import Gateway
-from app.protocols.routers import foreign_routers
+from app.protocols.registry import foreign_routers
 from app.routes.discovery import discovery_router, health_router
 from app.routes.groups import groups_router
 from app.routes.monitors import monitors_router
@@ -32,6 +33,7 @@ from app.routes.schemas import Problem, ScoreResponse
 from app.routes.score import score_router
 from app.settings import Settings
 from verifiers.base import Run
+from verifiers.digest import code_digest
 from verifiers.registry import Registry
 
 
@@ -40,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         SpecError: a preset of the settings does not build.
+        SettingsError: they switch a protocol that there is not.
     """
     settings = settings or Settings()
     metrics = Metrics()
@@ -51,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await scheduler.start()
+        await asyncio.to_thread(read_deciding_code, registry)
         yield
         await scheduler.stop(grace_s=settings.drain_grace_s)
 
@@ -82,6 +86,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     openapi.describe(app, (ScoreResponse, GroupsResponse))
     return app
+
+
+def read_deciding_code(registry: Registry) -> None:
+    """Hashes the code of every scorer, which takes longer than the event loop can be held."""
+    for scorer in registry.types.values():
+        code_digest(scorer.__module__)
 
 
 def create_registry(settings: Settings, run: Run, hosted: Hosted) -> Registry:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -38,26 +39,26 @@ MIB = 1024 * KIB
 class SettingsError(Exception):
     """The settings cannot be used. The message says which and why."""
 
+    @classmethod
+    def of(cls, faults: Iterable[tuple[Sequence[str | int], str]]) -> Self:
+        lines = [f"  {'.'.join(map(str, place))}: {message}" for place, message in faults]
+        return cls("\n".join(["unusable settings:", *lines]))
+
 
 class Protocols(BaseModel):
-    """Other systems' routes. Those that run programs are off until they are asked for."""
+    """Other systems' routes. Which there are to be switched on and off, and which have options,
+    is declared in `app.protocols`, where what is given here is checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
-    openai_graders: bool = Field(True, description="fine_tuning/alpha/graders/run, validate.")
-    openrlhf: bool = Field(True, description="get_reward.")
-    slime: bool = Field(True, description="A bare reward.")
-    nemo_gym: bool = Field(True, description="verify and its companions.")
-    eval_protocol: bool = Field(True, description="reward, evaluate.")
-    reward_model: bool = Field(True, description="vLLM's, SGLang's and TEI's model endpoints.")
-    run_code: bool = Field(False, description="SandboxFusion's /run_code.")
-    test_program: bool = Field(False, description="open-instruct's /test_program.")
     default_preset: str | None = Field(
         None, description="The scorer of routes at the root, which name none."
     )
-    nemo_gym_reference: str = Field(
-        "expected_answer", description="The member of NeMo Gym's rows that is the reference."
-    )
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Switches and options, by name."""
+        return self.model_extra or {}
 
 
 class Settings(BaseSettings):
@@ -190,8 +191,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         return FromFile(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        lines = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults]
-        raise SettingsError("\n".join(["unusable settings:", *lines])) from None
+        raise SettingsError.of((fault["loc"], fault["msg"]) for fault in faults) from None
     except ValueError as error:  # tomllib's errors are ValueErrors
         raise SettingsError(f"{config}: {error}") from None
 

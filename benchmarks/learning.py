@@ -8,7 +8,7 @@ shares are those of a run against a service on the same machine, cold start excl
 
 from __future__ import annotations
 
-from trainer_client.train.threads import prepare_environment
+from trainer_client.train.cli import prepare_environment
 
 prepare_environment()  # before anything imports torch
 
@@ -25,18 +25,12 @@ from torch import Tensor
 
 from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
+from trainer_client.train.algorithms.grpo import clipped_surrogate
 from trainer_client.train.config import Config, GrpoConfig, PolicyConfig, load_config
-from trainer_client.train.data import problems_of
 from trainer_client.train.display import Display
-from trainer_client.train.generation import (
-    Completion,
-    Sampling,
-    generation_config,
-    generator_for,
-    left_padded,
-    sample,
-)
-from trainer_client.train.grpo import clipped_surrogate
+from trainer_client.train.engines import sample
+from trainer_client.train.engines.generated import generation_config
+from trainer_client.train.engines.sampling import Completion, Sampling, generator_for, left_padded
 from trainer_client.train.packing import (
     completion_logits,
     log_probs_of,
@@ -48,6 +42,7 @@ from trainer_client.train.policy import Policy, from_scratch
 from trainer_client.train.report import seconds_by_phase
 from trainer_client.train.run import run
 from trainer_client.train.run_folder import read_rows
+from trainer_client.train.tasks import problems_of
 
 PROMPTS, GROUP_SIZE, NEW_TOKENS = 64, 8, 26
 """A step of the demo."""

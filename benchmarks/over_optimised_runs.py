@@ -37,15 +37,16 @@ from judges.reward_model.train.pipeline import train_model
 from trainer_client import RewardClient
 from trainer_client.train import checkpoint
 from trainer_client.train.config import Config, load_config
-from trainer_client.train.data import problems_of
 from trainer_client.train.display import Display
-from trainer_client.train.generation import Sampling, generator_for, sample
-from trainer_client.train.grpo import read_with_reference
+from trainer_client.train.engines import sample
+from trainer_client.train.engines.sampling import Sampling, generator_for
+from trainer_client.train.loop import read_with_reference
 from trainer_client.train.policy import Policy, load
 from trainer_client.train.rollouts import Group, Rollout, divergence
 from trainer_client.train.run import run, starting_policy
 from trainer_client.train.run_folder import RunFolder, read_rows
 from trainer_client.train.stopping import OverOptimised, StopSignals
+from trainer_client.train.tasks import problems_of
 
 SEEDS = 10
 NEEDED = 9

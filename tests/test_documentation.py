@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from fastapi.testclient import TestClient
+
 from app.hosting import Hosted
-from app.main import create_registry
+from app.main import create_app, create_registry
 from app.settings import Settings
 from judges.reward_model.serve.scorer import RewardModelScorer
 from verifiers.base import Parameters, Sample, run_here
@@ -51,6 +54,19 @@ def test_the_scorer_of_the_readme_passes_the_linter_and_scores() -> None:
     scorer = names["Palindrome"](Parameters())
     assert scorer.score_one(Sample(completion="level")).reward == 1.0
     assert scorer.score_one(Sample(completion="lever")).reward == 0.0
+
+
+def test_the_answer_that_the_readme_shows_is_given() -> None:
+    """But for what differs each time, or with any change of the code."""
+    section = README.partition("## Score something")[2]
+    asked = section.partition("--json '")[2].partition("'")[0]
+    shown = json.loads(section.partition("```json\n")[2].partition("```")[0])
+    with TestClient(create_app(Settings(judge_store=""))) as client:
+        given = client.post("/v1/score", json=json.loads(asked)).json()
+    assert shown["request_id"] == shown["scores"][0]["scorer"]["digest"] == "…"
+    given["request_id"] = given["scores"][0]["scorer"]["digest"] = "…"
+    given["scores"][0]["elapsed_ms"] = shown["scores"][0]["elapsed_ms"]
+    assert given == shown
 
 
 def test_the_files_that_the_readme_names_exist() -> None:

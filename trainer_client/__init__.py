@@ -1,12 +1,20 @@
-"""The client of the Assay reward service, and a GRPO trainer that uses it.
+"""The client of the Assay reward service, and a trainer that uses it.
 
-Importing this loads httpx and nothing else; the trainer's modules are imported by name.
+The client needs httpx and nothing else:
+
+    client.py, async_client.py   the two clients: a thread around an event loop, and its core
+    wire.py, group_wire.py       what is sent, and what of a reply is believed; no I/O
+    types.py, errors.py          what they give, and what they raise
+    adapters/                    rewards in the dialect of each trainer, a module a framework
+
+`train/` is the trainer, and all of this distribution that needs torch; nothing above imports it.
 """
 
-from trainer_client.async_client import AsyncRewardClient
+from trainer_client.async_client import AsyncRewardClient, ClientOptions
 from trainer_client.client import RewardClient
 from trainer_client.errors import (
     ClientClosed,
+    Fault,
     InvalidRequest,
     ProtocolError,
     RequestRefused,
@@ -15,7 +23,6 @@ from trainer_client.errors import (
     Unscored,
 )
 from trainer_client.types import (
-    Fault,
     GroupScores,
     GroupStatistics,
     MajorityAnswer,
@@ -30,6 +37,7 @@ from trainer_client.types import (
 __all__ = [
     "AsyncRewardClient",
     "ClientClosed",
+    "ClientOptions",
     "Fault",
     "GroupScores",
     "GroupStatistics",

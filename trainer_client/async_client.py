@@ -14,7 +14,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -60,6 +60,19 @@ CLOSE_TIMEOUT_S = 5.0
 """Closing waits this long for calls to end, which takes them milliseconds."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class ClientOptions(TypedDict, total=False):
+    """What both clients take beside the address; `AsyncRewardClient` says what each does."""
+
+    api_key: str | None
+    batch_size: int
+    concurrency: int
+    request_timeout_s: float
+    max_outage_s: float
+    on_outage: Callable[[Outage], None] | None
+    transport: httpx.AsyncBaseTransport | None
+    retry: Retry | None
 
 
 class AsyncRewardClient:
@@ -160,7 +173,7 @@ class AsyncRewardClient:
             samples: mappings with the members of the service's samples. One without an id
                 gets its index; ids are unique within a call.
             scorer: a name, or `{"type": NAME, **parameters}`.
-            run: groups these scores in the service's log.
+            run: the training run that asks: the service counts what its judges spend for it.
             deadline_s: what each request may take in the service, by default most of
                 `request_timeout_s`. Samples that are unfinished then come back with the
                 error `deadline_exceeded`.

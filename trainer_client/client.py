@@ -7,23 +7,33 @@ with RewardClient("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-import httpx
-
-from trainer_client.async_client import CLOSE_TIMEOUT_S, AsyncRewardClient
+from trainer_client.async_client import CLOSE_TIMEOUT_S, AsyncRewardClient, ClientOptions
 from trainer_client.errors import ClientClosed
-from trainer_client.group_wire import Select
-from trainer_client.types import GroupScores, MonitorVerdict, Outage, Retry, Score
+from trainer_client.types import MonitorVerdict, Score
 from trainer_client.wire import Spec
 
 __all__ = ["AsyncRewardClient", "RewardClient"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def waiting(
+    method: Callable[Concatenate[AsyncRewardClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[RewardClient, P], T]:
+    """The same method for a caller that waits until it is done."""
+
+    @functools.wraps(method)
+    def wait(client: RewardClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return client._wait(client._start(method, *args, **kwargs))
+
+    return wait
 
 
 class RewardClient:
@@ -34,30 +44,8 @@ class RewardClient:
     is called from the client's thread.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        api_key: str | None = None,
-        batch_size: int = 128,
-        concurrency: int = 8,
-        request_timeout_s: float = 60,
-        max_outage_s: float = 300,
-        on_outage: Callable[[Outage], None] | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        retry: Retry | None = None,
-    ) -> None:
-        self._core = AsyncRewardClient(
-            url,
-            api_key=api_key,
-            batch_size=batch_size,
-            concurrency=concurrency,
-            request_timeout_s=request_timeout_s,
-            max_outage_s=max_outage_s,
-            on_outage=on_outage,
-            transport=transport,
-            retry=retry,
-        )
+    def __init__(self, url: str, **options: Unpack[ClientOptions]) -> None:
+        self._core = AsyncRewardClient(url, **options)
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
         self._lock = threading.Lock()
@@ -85,31 +73,6 @@ class RewardClient:
         """See `AsyncRewardClient.score`."""
         return self._wait(self.submit(samples, scorer, run=run, deadline_s=deadline_s))
 
-    def groups(
-        self,
-        groups: Sequence[Mapping[str, Any]],
-        scorer: Spec,
-        *,
-        advantage: str | Mapping[str, Any] = "trl",
-        select: Select = "best",
-        ks: Sequence[int] = (1,),
-        run: str | None = None,
-        deadline_s: float | None = None,
-    ) -> list[GroupScores]:
-        """See `AsyncRewardClient.groups`."""
-        return self._wait(
-            self._start(
-                self._core.groups,
-                groups,
-                scorer,
-                advantage=advantage,
-                select=select,
-                ks=ks,
-                run=run,
-                deadline_s=deadline_s,
-            )
-        )
-
     def submit(
         self,
         samples: Sequence[Mapping[str, Any]],
@@ -127,27 +90,17 @@ class RewardClient:
             InvalidRequest: a sample cannot be sent.
         """
         batches = self._core.batches(samples, scorer, run, deadline_s)
-        return self._start(self._core.score_batches, batches)
-
-    def report(self, run: str, report: Mapping[str, Any]) -> MonitorVerdict:
-        """See `AsyncRewardClient.report`."""
-        return self._wait(self.submit_report(run, report))
+        return self._start(AsyncRewardClient.score_batches, batches)
 
     def submit_report(self, run: str, report: Mapping[str, Any]) -> Future[MonitorVerdict]:
-        """The same, as a future."""
-        return self._start(self._core.report, run, report)
+        """Starts a `report` at once and returns a future."""
+        return self._start(AsyncRewardClient.report, run, report)
 
-    def scorers(self) -> list[dict[str, Any]]:
-        """See `AsyncRewardClient.scorers`."""
-        return self._wait(self._start(self._core.scorers))
-
-    def ready(self) -> bool:
-        """See `AsyncRewardClient.ready`."""
-        return self._wait(self._start(self._core.ready))
-
-    def wait_until_ready(self) -> None:
-        """See `AsyncRewardClient.wait_until_ready`."""
-        self._wait(self._start(self._core.wait_until_ready))
+    groups = waiting(AsyncRewardClient.groups)
+    report = waiting(AsyncRewardClient.report)
+    scorers = waiting(AsyncRewardClient.scorers)
+    ready = waiting(AsyncRewardClient.ready)
+    wait_until_ready = waiting(AsyncRewardClient.wait_until_ready)
 
     def close(self) -> None:
         """Ends calls in flight with `ClientClosed`, and the thread. A second time does nothing."""
@@ -170,12 +123,15 @@ class RewardClient:
             await asyncio.wait(calls, timeout=CLOSE_TIMEOUT_S)
 
     def _start(
-        self, method: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+        self,
+        method: Callable[Concatenate[AsyncRewardClient, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> Future[T]:
         with self._lock:
             if self._closed or not self._thread.is_alive():
                 raise ClientClosed("the client is closed, or this process was forked from its own")
-            return asyncio.run_coroutine_threadsafe(method(*args, **kwargs), self._loop)
+            return asyncio.run_coroutine_threadsafe(method(self._core, *args, **kwargs), self._loop)
 
     def _wait(self, future: Future[T]) -> T:
         if threading.current_thread() is self._thread:

@@ -13,10 +13,7 @@ All of them survive pickling, so that they can cross process boundaries.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trainer_client.types import Fault
+from dataclasses import dataclass
 
 
 class RewardClientError(Exception):
@@ -29,6 +26,19 @@ class InvalidRequest(RewardClientError, ValueError):
     NaN is not JSON, and neither is text with lone surrogates, which tokenizers never write
     and careless string handling does.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One offending field of a refused request.
+
+    `field` is the service's path into the batch that was sent, as in
+    `samples.3.completion`; `sample_id` is the id of the sample it lies in.
+    """
+
+    field: str
+    message: str
+    sample_id: str | None = None
 
 
 class RequestRefused(RewardClientError):

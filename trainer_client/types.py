@@ -154,19 +154,6 @@ class MonitorVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One offending field of a refused request.
-
-    `field` is the service's path into the batch that was sent, as in
-    `samples.3.completion`; `sample_id` is the id of the sample it lies in.
-    """
-
-    field: str
-    message: str
-    sample_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outage:
     """The service stopped answering (`over` is False), or answers again (True)."""
 

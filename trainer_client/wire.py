@@ -20,8 +20,8 @@ from typing import Any, Literal, NoReturn
 
 import httpx
 
-from trainer_client.errors import InvalidRequest, ProtocolError, RequestRefused
-from trainer_client.types import Fault, MonitorVerdict, Score, ScoreError, ScorerIdentity
+from trainer_client.errors import Fault, InvalidRequest, ProtocolError, RequestRefused
+from trainer_client.types import MonitorVerdict, Score, ScoreError, ScorerIdentity
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """A batch of long completions ends early. A quarter of what the service takes by default."""

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, fin
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from verifiers.boundary import attributed
+from verifiers.digest import code_digest
 from verifiers.errors import (
     InternalError,
     InvalidReference,
@@ -89,6 +90,8 @@ class Services:
     """Builds the parts of a composite."""
     run: Run
     """Scores on the lane where the given scorer belongs."""
+    types: Mapping[str, type[Scorer[Any]]] = field(default_factory=dict)
+    """What can be built, by name."""
     hosted: Mapping[type, Any] = field(default_factory=dict)
     """What outlives a scorer and is shared by many, such as loaded models, by its type."""
 
@@ -192,7 +195,9 @@ class Scorer(ABC, Generic[P]):
 
     @cached_property
     def identity(self) -> ScorerIdentity:
-        content = json.dumps([self.name, self.version, *self.ingredients()], sort_keys=True)
+        """Equal digests mean equal rewards: it covers the code that decides, see `digest.py`."""
+        rule = [self.name, self.version, code_digest(type(self).__module__)]
+        content = json.dumps([*rule, *self.ingredients()], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         return ScorerIdentity(self.name, self.version, digest)
 

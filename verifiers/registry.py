@@ -155,7 +155,10 @@ class Registry:
         except ValidationError as error:
             raise SpecError(faults_in(error, given)) from None
         services = Services(
-            build=lambda part: self._build(part, depth + 1), run=self._run, hosted=self._hosted
+            build=lambda part: self._build(part, depth + 1),
+            run=self._run,
+            types=self.types,
+            hosted=self._hosted,
         )
         return scorer_type.create(parameters, services)
 

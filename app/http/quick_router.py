@@ -1,8 +1,9 @@
 """A router that turns addresses away without trying each of its routes.
 
 A service that speaks many protocols has many routes. FastAPI tries them one by one, and those
-of a router that is included at a few microseconds each: a tenth of a small request's time for
-whoever comes last.
+of a router that is included at a few microseconds each. Measured over 2,000 requests in process,
+a request without this takes longer by 10 % (slime), 29 % (TEI's `/predict`, the last of those
+that are on by default) and 53 % (`/health`, the last of all); `/v1/score`, the first, by none.
 """
 
 from __future__ import annotations

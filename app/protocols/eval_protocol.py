@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Request, Response
+from pydantic import BaseModel, BeforeValidator, Field
 
-from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, reward_of
+from app.protocols.gateway import Gateway, StrictBody, conversation, reply, reward_of
+from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score
 from verifiers.sample import Json, Message, few
 
 
-class EvaluateRequest(BaseModel):
+class EvaluateRequest(StrictBody):
     """Other members are the caller's, flat at `/reward` and in `kwargs` at `/evaluate`, and
     nothing reads them."""
-
-    model_config = ConfigDict(strict=True)
 
     messages: Annotated[list[Message], Field(min_length=1), BeforeValidator(few)]
     ground_truth: Json = Field(None, description="The reference.")
@@ -44,42 +42,13 @@ class EvaluateResult(BaseModel):
     error: None = None
 
 
-class EvalProtocolError(BaseModel):
-    """`detail` is where its own server puts errors."""
-
-    detail: str
-    code: str
-
-
-def refuse(refusal: Refusal) -> EvalProtocolError:
-    return EvalProtocolError(detail=refusal.message, code=refusal.code)
-
-
-def eval_protocol_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("eval-protocol", refuse, EvalProtocolError)
-
-    async def evaluate(request: Request, body: EvaluateRequest) -> Response:
-        [score] = await gateway.score(request, gateway.scorer(request), [parse(body)])
-        return reply(render(score).model_dump())
-
-    for path in ("/reward", "/evaluate"):
-        gateway.serve(
-            router, "/compat/eval-protocol", path, evaluate, response_model=EvaluateResult
-        )
-    return router
-
-
 def parse(body: EvaluateRequest) -> Sample:
-    """The last message is the completion, and those before it are the prompt.
-
+    """
     Raises:
         BadRequest: the last message is not the assistant's.
     """
-    *prompt, last = body.messages
-    if last.role != "assistant":
-        message = "the last message is what is evaluated: it has to be the assistant's"
-        raise BadRequest(message, "messages", len(prompt), "role")
-    return Sample(prompt=prompt or None, completion=last.text, reference=body.ground_truth)
+    prompt, completion = conversation(body.messages)
+    return Sample(prompt=prompt or None, completion=completion, reference=body.ground_truth)
 
 
 def render(score: Score) -> EvaluateResult:
@@ -91,3 +60,16 @@ def render(score: Score) -> EvaluateResult:
         name: MetricResult(score=value, reason=name) for name, value in score.components.items()
     }
     return EvaluateResult(score=reward_of(score), reason=score.outcome, metrics=metrics)
+
+
+async def evaluate(gateway: Gateway, request: Request, body: EvaluateRequest) -> Response:
+    [score] = await gateway.score(request, gateway.scorer(request), [parse(body)])
+    return reply(render(score).model_dump())
+
+
+PROTOCOL = Protocol(
+    name="eval_protocol",
+    system="eval-protocol",
+    under="/compat/eval-protocol/{preset}",
+    routes=[Route(path, evaluate, EvaluateResult) for path in ("/reward", "/evaluate")],
+)

@@ -1,72 +1,40 @@
-"""How a request in another system's form reaches the scheduler, and what it hears if not.
+"""How a request in another system's form reaches the scheduler.
 
     foreign body -> parse -> Gateway.score -> render -> foreign reply
 
-A protocol is a file that knows two directions: what its request asks, as samples, and what
-scores, or a refusal, look like in its replies. Keys, strict JSON, limits, deadlines, clients
-that leave and the advice on retries are the same for all of them, and are here.
+Limits, deadlines and clients that leave are the same for all protocols, and are here, with what
+parse and render have in common.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.http.errors import Refused, Row, detail_of, faults_of, row_of
+from app.http.errors import Refused, Row
 from app.http.keys import key_in_any_form
-from app.http.quick_router import QuickRouter
-from app.http.strict_json import StrictRoute
-from app.lanes.lane import RETRY_AFTER_S, Scheduler
-from app.routes.exchange import CLIENT_CLOSED_REQUEST, unless_disconnected
+from app.lanes.lane import Scheduler
+from app.routes.exchange import unless_disconnected
 from app.settings import Settings
 from judges.llm.caller import calling
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
+from verifiers.errors import InvalidReference, MissingField
 from verifiers.registry import Registry
+from verifiers.sample import Message
 from verifiers.score import ScoreError, to_json
 
-logger = logging.getLogger(__name__)
-
-SHOULD_RETRY = "X-Should-Retry"
-"""Read by OpenAI's client, and by people."""
-
-REFERENCE_FAULTS = frozenset({"missing_field", "invalid_reference"})
+REFERENCE_FAULTS = frozenset({MissingField.code, InvalidReference.code})
 """Errors of a score that the request itself is to blame for."""
 
-STATUSES = {
-    400: "Not JSON",
-    401: "No API key",
-    403: "An API key that is not accepted",
-    404: "Unknown scorer or preset",
-    413: "Body too large, or too many samples",
-    415: "Not declared as JSON",
-    422: "A malformed request",
-    424: "The scorer gave no verdict, and would not if asked again",
-    429: "A lane is full; retry after `Retry-After` seconds",
-    500: "Something of ours broke",
-    503: "Not scored for now; retry after `Retry-After` seconds",
-}
 
+class StrictBody(BaseModel):
+    """What a system's request holds, each member of the type that its documents say."""
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no score, for a protocol to say in its own words."""
-
-    status: int
-    code: str
-    message: str
-    retryable: bool
-    field: str | None = None
-    """The first offending field, where the request is malformed."""
-
-
-Refuse = Callable[[Refusal], BaseModel]
+    model_config = ConfigDict(strict=True)
 
 
 class TooManySamples(Refused):
@@ -86,22 +54,14 @@ class Unscored(Refused):
     """A score that failed, where the protocol has no place to say so in a reply."""
 
     def __init__(self, error: ScoreError, status: int | None = None) -> None:
-        if status is None:
-            status = 422 if error.code in REFERENCE_FAULTS else 424
-            status = 503 if error.retryable else status
+        final = 422 if error.code in REFERENCE_FAULTS else 424
+        status = status or (503 if error.retryable else final)
         self.row = Row(status, error.code, "Not scored", retryable=error.retryable)
         super().__init__(error.message)
 
 
 class ClientLeft(Exception):
     """Nobody waits for the reply any more."""
-
-
-def in_path(name: str) -> dict[str, Any]:
-    """A member of an address, for the OpenAPI document: an argument of the endpoint would take
-    every request some microseconds."""
-    parameter = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    return {"parameters": [parameter]}
 
 
 class Gateway:
@@ -133,27 +93,6 @@ class Gateway:
         default = self.settings.protocols.default_preset
         return self.registry.build(request.path_params.get("preset") or default or "")
 
-    def serve(
-        self,
-        router: APIRouter,
-        prefix: str,
-        path: str,
-        endpoint: Callable[..., Any],
-        *,
-        method: str = "POST",
-        response_model: Any = None,
-    ) -> None:
-        """A route that scores by a preset: of the address, or of the settings at the root."""
-        router.add_api_route(
-            f"{prefix}/{{preset}}{path}",
-            endpoint,
-            methods=[method],
-            response_model=response_model,
-            openapi_extra=in_path("preset"),
-        )
-        if self.settings.protocols.default_preset is not None and path:
-            router.add_api_route(path, endpoint, methods=[method], response_model=response_model)
-
     async def score(
         self,
         request: Request,
@@ -183,27 +122,6 @@ class Gateway:
         if scores is None:
             raise ClientLeft
         return scores
-
-    def router(
-        self,
-        system: str,
-        refuse: Refuse,
-        problem: type[BaseModel],
-        statuses: Mapping[int, int] | None = None,
-    ) -> APIRouter:
-        """Routes whose every refusal is rendered by `refuse`, as a `problem`.
-
-        Args:
-            statuses: what becomes of ours that this system would misread.
-        """
-        changed = statuses or {}
-        documented: dict[int | str, dict[str, Any]] = {
-            changed.get(status, status): {"model": problem, "description": meaning}
-            for status, meaning in STATUSES.items()
-        }
-        return QuickRouter(
-            route_class=foreign_route(refuse, changed), tags=[system], responses=documented
-        )
 
 
 def rewards(scores: Sequence[Score]) -> list[float]:
@@ -238,49 +156,17 @@ def sample_of(**fields: Any) -> Sample:
         raise BadRequest(first_fault("sample", error, fields)) from None
 
 
+def conversation(messages: Sequence[Message]) -> tuple[list[Message], str]:
+    """The prompt, and the completion: a chat's last message.
+
+    Raises:
+        BadRequest: that is not the assistant's.
+    """
+    if not messages or messages[-1].role != "assistant":
+        message = "the last message is what is scored: it has to be the assistant's"
+        raise BadRequest(message, "messages", max(len(messages) - 1, 0))
+    return list(messages[:-1]), messages[-1].text
+
+
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:
     return Response(to_json(content), 200, headers, "application/json")
-
-
-def foreign_route(refuse: Refuse, statuses: Mapping[int, int]) -> type[StrictRoute]:
-    """A class of routes that say everything, errors included, in one protocol's form."""
-
-    class ForeignRoute(StrictRoute):
-        def check_key(self, request: Request) -> None:
-            request.app.state.check_key(request, key_in_any_form)
-
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def handle_in_its_form(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except ClientLeft:
-                    return Response(None, CLIENT_CLOSED_REQUEST)
-                except Exception as error:
-                    return refused(error, refuse, statuses)
-
-            return handle_in_its_form
-
-    return ForeignRoute
-
-
-def refused(error: Exception, refuse: Refuse, statuses: Mapping[int, int]) -> Response:
-    row = row_of(error)
-    if row.status == 500:
-        logger.exception("a foreign route failed", exc_info=error)
-    faults = faults_of(error)
-    status = statuses.get(row.status, row.status)
-    refusal = Refusal(
-        status=status,
-        code=row.code,
-        message=detail_of(error, row, faults),
-        retryable=row.retryable,
-        field=faults[0][0] if faults else None,
-    )
-    headers = dict(getattr(error, "headers", None) or {})
-    headers[SHOULD_RETRY] = "true" if row.retryable else "false"
-    if row.retryable:
-        headers.setdefault("Retry-After", str(RETRY_AFTER_S))
-    content = refuse(refusal).model_dump_json()
-    return Response(content, status, headers, "application/json")

@@ -17,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.http.errors import row_of
 from app.lanes.lane import Draining, QueueFull
-from app.protocols.gateway import Gateway, Refusal, in_path, reply, sample_of
+from app.protocols.gateway import Gateway, reply, sample_of
+from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score
 from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
 from verifiers.score import ScoreError
@@ -64,26 +64,26 @@ def echoable(value: Any) -> Any:
 Items = Annotated[list[dict[str, Any]], BeforeValidator(few)]
 
 
-class CreateParams(BaseModel):
-    """What the policy was asked, in the form of OpenAI's Responses."""
+class OpenBody(BaseModel):
+    """Members of the caller's own are kept."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class CreateParams(OpenBody):
+    """What the policy was asked, in the form of OpenAI's Responses."""
 
     input: str | Items
 
 
-class PolicyResponse(BaseModel):
+class PolicyResponse(OpenBody):
     """What the policy answered, in the form of OpenAI's Responses."""
-
-    model_config = ConfigDict(extra="allow")
 
     output: Items
 
 
-class VerifyRequest(BaseModel):
+class VerifyRequest(OpenBody):
     """A row of the data set with its `response`. The row's own members are kept."""
-
-    model_config = ConfigDict(extra="allow")
 
     responses_create_params: CreateParams
     response: PolicyResponse
@@ -99,9 +99,7 @@ class VerifyResponse(VerifyRequest):
     reward_components: dict[str, float]
 
 
-class CloseRequest(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
+class CloseRequest(OpenBody):
     resources_session_id: str
 
 
@@ -113,64 +111,6 @@ class AggregateMetrics(BaseModel):
     group_level_metrics: list[dict[str, Any]]
     agent_metrics: dict[str, Any]
     key_metrics: dict[str, Any]
-
-
-class GymError(BaseModel):
-    detail: str
-    code: str
-
-
-def refuse(refusal: Refusal) -> GymError:
-    return GymError(detail=refusal.message, code=refusal.code)
-
-
-def nemo_gym_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("NeMo Gym", refuse, GymError)
-    default_reference = gateway.settings.protocols.nemo_gym_reference
-    prefix = "/compat/nemo-gym"
-
-    async def verify(
-        request: Request, body: VerifyRequest, reference: Reference = default_reference
-    ) -> Response:
-        scorer = gateway.scorer(request)
-        row = await request.json()
-        sample = parse(body, row.get(reference))
-        try:
-            [score] = await gateway.score(request, scorer, [sample])
-        except (QueueFull, Draining) as error:
-            score = Score(error=ScoreError(row_of(error).code, str(error), retryable=True))
-        return reply({**row, **render(score, row)})
-
-    async def seed_session(body: JsonObject) -> dict[str, Any]:
-        """Nothing is kept for a session: every verification stands alone."""
-        name = "resources_session_id"
-        return {name: body[name]} if name in body else {}
-
-    async def close_session(body: CloseRequest) -> dict[str, str]:
-        return {"resources_session_id": body.resources_session_id}
-
-    async def aggregate_metrics(body: AggregateRequest) -> AggregateMetrics:
-        return aggregate(body.verify_responses)
-
-    async def reverify_mode() -> str:
-        return "stateless"
-
-    async def status() -> dict[str, str]:
-        return {"status": "ok"}
-
-    gateway.serve(router, prefix, "/verify", verify, response_model=VerifyResponse)
-    gateway.serve(router, prefix, "/seed_session", seed_session)
-    gateway.serve(router, prefix, "/close_session", close_session)
-    gateway.serve(
-        router, prefix, "/aggregate_metrics", aggregate_metrics, response_model=AggregateMetrics
-    )
-    gateway.serve(router, prefix, "/reverify_mode", reverify_mode, method="GET")
-    router.get(f"{prefix}/{{preset}}/", openapi_extra=in_path("preset"))(status)
-    if gateway.settings.protocols.default_preset is not None:
-        # where Gym's client posts while its observability is on
-        path = "/ng-rollout/{rollout_id}/verify"
-        router.post(path, openapi_extra=in_path("rollout_id"))(verify)
-    return router
 
 
 def parse(body: VerifyRequest, reference: Any) -> Sample:
@@ -199,22 +139,21 @@ def message_in(item: Mapping[str, Any]) -> dict[str, str] | None:
 
 def render(score: Score, row: Mapping[str, Any]) -> dict[str, Any]:
     """What is added to the echoed row."""
+    added = {
+        "reward": score.reward or 0.0,
+        "mask_sample": score.error is not None,
+        "failure_kind": None,
+        "failure_reason": None,
+        "reward_components": score.components,
+    }
     if score.error is None:
-        return {
-            "reward": score.reward,
-            "mask_sample": False,
-            "failure_kind": None,
-            "failure_reason": None,
-            "reward_components": score.components,
-        }
+        return added
     kind = FAILURE_KINDS.get(score.error.code, "verifier_error")
     config = row.get("instance_config")
     return {
-        "reward": 0.0,
-        "mask_sample": True,
+        **added,
         "failure_kind": kind,
         "failure_reason": score.error.message,
-        "reward_components": {},
         # read by NeMo-RL before the members above existed
         "instance_config": {**(config if isinstance(config, dict) else {}), "mask_sample": True},
         "_ng_failure_class": kind,
@@ -257,3 +196,60 @@ def statistics_of(rewards: Sequence[float]) -> dict[str, float]:
         "median/reward": statistics.median(rewards),
         "std/reward": statistics.stdev(rewards) if len(rewards) > 1 else 0.0,
     }
+
+
+async def verify(
+    gateway: Gateway,
+    request: Request,
+    body: VerifyRequest,
+    reference: Reference = "expected_answer",
+) -> Response:
+    scorer = gateway.scorer(request)
+    row = await request.json()
+    sample = parse(body, row.get(reference))
+    try:
+        [score] = await gateway.score(request, scorer, [sample])
+    except (QueueFull, Draining) as error:
+        score = Score(error=ScoreError(row_of(error).code, str(error), retryable=True))
+    return reply({**row, **render(score, row)})
+
+
+async def seed_session(_: Gateway, body: JsonObject) -> dict[str, Any]:
+    """Nothing is kept for a session: every verification stands alone."""
+    name = "resources_session_id"
+    return {name: body[name]} if name in body else {}
+
+
+async def close_session(_: Gateway, body: CloseRequest) -> dict[str, str]:
+    return {"resources_session_id": body.resources_session_id}
+
+
+async def aggregate_metrics(_: Gateway, body: AggregateRequest) -> AggregateMetrics:
+    return aggregate(body.verify_responses)
+
+
+async def reverify_mode(_: Gateway) -> str:
+    return "stateless"
+
+
+async def status(_: Gateway) -> dict[str, str]:
+    return {"status": "ok"}
+
+
+OPTIONS = {"nemo_gym_reference": "reference"}
+
+PROTOCOL = Protocol(
+    name="nemo_gym",
+    system="NeMo Gym",
+    under="/compat/nemo-gym/{preset}",
+    routes=[
+        Route("/verify", verify, VerifyResponse, options=OPTIONS),
+        # where Gym's client posts while its observability is on
+        Route("/ng-rollout/{rollout_id}/verify", verify, VerifyResponse, options=OPTIONS),
+        Route("/seed_session", seed_session),
+        Route("/close_session", close_session),
+        Route("/aggregate_metrics", aggregate_metrics),
+        Route("/reverify_mode", reverify_mode, method="GET"),
+        Route("/", status, method="GET", at_root=False),
+    ],
+)

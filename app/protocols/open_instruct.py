@@ -8,15 +8,15 @@ reward of 0.0 without trying again. Runs programs for whoever may call: off unle
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
 
 from app.http import exact_json
-from app.protocols.gateway import BadRequest, Gateway, Refusal, reply, rewards
+from app.protocols.gateway import BadRequest, Gateway, StrictBody, reply, rewards
+from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import Json
 
@@ -27,9 +27,7 @@ NOT_PASSED_S = -1.0
 BACKTICKS = re.compile(r"`{3,}")
 
 
-class ProgramRequest(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class ProgramRequest(StrictBody):
     program: Text
     tests: Json = Field(description="A list, or a text that is one in JSON.")
     max_execution_time: float = Field(1.0, gt=0, le=60, description="Seconds, for each test.")
@@ -40,46 +38,17 @@ class ProgramResponse(BaseModel):
     runtimes: list[float]
 
 
-class ProgramError(BaseModel):
-    detail: str
-    code: str
+Reference = dict[str, Any]
 
 
-def refuse(refusal: Refusal) -> ProgramError:
-    return ProgramError(detail=refusal.message, code=refusal.code)
+def parse(
+    body: ProgramRequest, read: Callable[[Any], Reference | None], expected: str
+) -> list[Sample]:
+    """A sample for each test, of which `read` makes a reference.
 
-
-def open_instruct_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("open-instruct", refuse, ProgramError)
-
-    async def tested(
-        request: Request, body: ProgramRequest, references: Sequence[dict[str, Any]]
-    ) -> Response:
-        time_limit_s = max(body.max_execution_time, 0.1)
-        scorer = gateway.registry.build({"type": "code", "time_limit_s": time_limit_s})
-        program = fenced(body.program)
-        samples = [Sample(completion=program, reference=each) for each in references]
-        return reply(render(await gateway.score(request, scorer, samples)))
-
-    @router.post("/test_program", response_model=ProgramResponse, summary="Run assertions")
-    async def run_assertions(request: Request, body: ProgramRequest) -> Response:
-        return await tested(request, body, assertions(tests_in(body)))
-
-    @router.post("/test_program_stdio", response_model=ProgramResponse, summary="Compare output")
-    async def compare_output(request: Request, body: ProgramRequest) -> Response:
-        return await tested(request, body, inputs_and_outputs(tests_in(body)))
-
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "healthy"}
-
-    return router
-
-
-def tests_in(body: ProgramRequest) -> list[Any]:
-    """
     Raises:
-        BadRequest: they are no list, or too many. Pickled tests are not read.
+        BadRequest: the tests are no list, or too many, or one is not as expected. Pickled tests
+            are not read.
     """
     tests: Any = body.tests
     if isinstance(tests, str):
@@ -89,22 +58,22 @@ def tests_in(body: ProgramRequest) -> list[Any]:
             raise BadRequest("neither a list nor JSON", "tests") from None
     if not isinstance(tests, list) or len(tests) > MAX_TESTS:
         raise BadRequest(f"a list of at most {MAX_TESTS} is needed", "tests")
-    return tests
+    references = [read(test) for test in tests]
+    if None in references:
+        raise BadRequest(expected, "tests", references.index(None))
+    program = fenced(body.program)
+    return [Sample(completion=program, reference=reference) for reference in references]
 
 
-def assertions(tests: Sequence[Any]) -> list[dict[str, Any]]:
-    for index, test in enumerate(tests):
-        if not isinstance(test, str):
-            raise BadRequest("an assertion is a text", "tests", index)
-    return [{"test_code": test} for test in tests]
+def assertion(test: Any) -> Reference | None:
+    return {"test_code": test} if isinstance(test, str) else None
 
 
-def inputs_and_outputs(tests: Sequence[Any]) -> list[dict[str, Any]]:
-    for index, test in enumerate(tests):
-        members = test if isinstance(test, dict) else {}
-        if not all(isinstance(members.get(name), str) for name in ("input", "output")):
-            raise BadRequest("a test has an input and an output, both texts", "tests", index)
-    return [{"tests": [{"stdin": test["input"], "stdout": test["output"]}]} for test in tests]
+def input_and_output(test: Any) -> Reference | None:
+    match test:
+        case {"input": str(stdin), "output": str(stdout)}:
+            return {"tests": [{"stdin": stdin, "stdout": stdout}]}
+    return None
 
 
 def fenced(program: str) -> str:
@@ -125,3 +94,37 @@ def render(scores: Sequence[Score]) -> dict[str, Any]:
         for score, passed in zip(scores, results, strict=True)
     ]
     return {"results": results, "runtimes": runtimes}
+
+
+async def run_assertions(gateway: Gateway, request: Request, body: ProgramRequest) -> Response:
+    samples = parse(body, assertion, "an assertion is a text")
+    return await tested(gateway, request, body, samples)
+
+
+async def compare_output(gateway: Gateway, request: Request, body: ProgramRequest) -> Response:
+    samples = parse(body, input_and_output, "a test has an input and an output, both texts")
+    return await tested(gateway, request, body, samples)
+
+
+async def tested(
+    gateway: Gateway, request: Request, body: ProgramRequest, samples: list[Sample]
+) -> Response:
+    time_limit_s = max(body.max_execution_time, 0.1)
+    scorer = gateway.registry.build({"type": "code", "time_limit_s": time_limit_s})
+    return reply(render(await gateway.score(request, scorer, samples)))
+
+
+async def health(_: Gateway) -> dict[str, str]:
+    return {"status": "healthy"}
+
+
+PROTOCOL = Protocol(
+    name="test_program",
+    system="open-instruct",
+    on=False,
+    routes=[
+        Route("/test_program", run_assertions, ProgramResponse, "Run assertions"),
+        Route("/test_program_stdio", compare_output, ProgramResponse, "Compare output"),
+        Route("/health", health, method="GET"),
+    ],
+)

@@ -12,11 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, BeforeValidator, Field
 
-from app.protocols.gateway import BadRequest, Gateway, Refusal, Unscored, reply
+from app.protocols.gateway import BadRequest, Gateway, StrictBody, Unscored, reply
+from app.protocols.protocol import MessageReply, Protocol, Route
 from verifiers.base import Sample, Score, Scorer, ScoringError, Text
 from verifiers.sample import Json
 
@@ -49,10 +49,8 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class OpenRlhfRequest(BaseModel):
+class OpenRlhfRequest(StrictBody):
     """`query` holds prompt and completion, special tokens included."""
-
-    model_config = ConfigDict(strict=True)
 
     query: Annotated[list[Text], BeforeValidator(listed)]
     prompts: Annotated[list[Text], BeforeValidator(listed)]
@@ -63,34 +61,6 @@ class OpenRlhfResponse(BaseModel):
     rewards: list[float]
     scores: list[float] = Field(description="The rewards within 0 to 1, for dynamic filtering.")
     extra_logs: dict[str, list[float]]
-
-
-class OpenRlhfError(BaseModel):
-    error: str
-    code: str
-
-
-def refuse(refusal: Refusal) -> OpenRlhfError:
-    return OpenRlhfError(error=refusal.message, code=refusal.code)
-
-
-def openrlhf_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("OpenRLHF", refuse, OpenRlhfError)
-
-    async def get_reward(
-        request: Request, body: OpenRlhfRequest, on_error: OnError = "default"
-    ) -> Response:
-        scorer = gateway.scorer(request)
-        parsed = parse(body)
-        samples = [sample for sample in parsed if isinstance(sample, Sample)]
-        scored = iter(await gateway.score(request, scorer, samples))
-        scores = [next(scored) if isinstance(each, Sample) else each for each in parsed]
-        return reply(render(scores, scorer, on_error))
-
-    gateway.serve(
-        router, "/compat/openrlhf", "/get_reward", get_reward, response_model=OpenRlhfResponse
-    )
-    return router
 
 
 def parse(body: OpenRlhfRequest) -> list[Sample | Score]:
@@ -122,11 +92,7 @@ def completion_in(query: str, prompt: str) -> str | None:
     """
     rest = after(query, prompt)
     if rest is None:
-        start = LEADING.match(query)
-        begun = LEADING.match(prompt)
-        assert start is not None
-        assert begun is not None
-        rest = after(query[start.end() :], prompt[begun.end() :])
+        rest = after(LEADING.sub("", query, count=1), LEADING.sub("", prompt, count=1))
     if rest is None:
         rest = after_truncated(query, prompt)
     return None if rest is None else rest[: end_of_words(rest)]
@@ -194,3 +160,23 @@ def share(reward: float | None, lowest: float, highest: float) -> float:
     if reward is None or highest <= lowest:
         return 0.0
     return (reward - lowest) / (highest - lowest)
+
+
+async def get_reward(
+    gateway: Gateway, request: Request, body: OpenRlhfRequest, on_error: OnError = "default"
+) -> Response:
+    scorer = gateway.scorer(request)
+    parsed = parse(body)
+    samples = [sample for sample in parsed if isinstance(sample, Sample)]
+    scored = iter(await gateway.score(request, scorer, samples))
+    scores = [next(scored) if isinstance(each, Sample) else each for each in parsed]
+    return reply(render(scores, scorer, on_error))
+
+
+PROTOCOL = Protocol(
+    name="openrlhf",
+    system="OpenRLHF",
+    under="/compat/openrlhf/{preset}",
+    routes=[Route("/get_reward", get_reward, OpenRlhfResponse)],
+    error=MessageReply,
+)

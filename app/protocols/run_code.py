@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
 
 from app.http.errors import BodyTooLarge
-from app.protocols.gateway import BadRequest, Gateway, Refusal, Unscored, reply
+from app.protocols.gateway import BadRequest, Gateway, StrictBody, Unscored, reply
+from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score, Text
 from verifiers.code_execution.run_program import RunParameters, RunProgram
 
@@ -30,20 +30,19 @@ SLACK_S = 5.0
 TRY_AGAIN = {429: 504, 503: 504}
 PASSING = frozenset({"deadline_exceeded", "shutting_down"})
 KILLED = 137
-"""The exit status of a process that the kernel killed."""
+EXIT_STATUSES = {"ok": 0, "memory_limit": KILLED, "output_limit": KILLED}
+"""By verdict, as far as that tells it, else 1: the sandbox keeps no more."""
 
 
-class RunCodeRequest(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class RunCodeRequest(StrictBody):
     code: Text
     language: str
     stdin: Text | None = None
     compile_timeout: float = Field(10, gt=0, description="Ignored: compilers have their own limit.")
     run_timeout: float = Field(10, gt=0)
     memory_limit_MB: int | None = None  # noqa: N815
-    files: dict[str, str | None] = {}
-    fetch_files: list[str] = []
+    files: dict[str, str | None] = Field({})
+    fetch_files: list[str] = Field([])
 
 
 class CommandRunResult(BaseModel):
@@ -61,28 +60,6 @@ class RunCodeResponse(BaseModel):
     run_result: CommandRunResult | None = None
     executor_pod_name: None = None
     files: dict[str, str] = {}
-
-
-class RunCodeError(BaseModel):
-    detail: str
-    code: str
-
-
-def refuse(refusal: Refusal) -> RunCodeError:
-    return RunCodeError(detail=refusal.message, code=refusal.code)
-
-
-def run_code_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("SandboxFusion", refuse, RunCodeError, TRY_AGAIN)
-
-    @router.post("/run_code", response_model=RunCodeResponse, summary="Run a program once")
-    async def run_code(request: Request, body: RunCodeRequest) -> Response:
-        program, sample = parse(body)
-        deadline_s = body.compile_timeout + program.parameters.time_limit_s + SLACK_S
-        [score] = await gateway.score(request, program, [sample], deadline_s=deadline_s)
-        return reply(render(score, program.parameters.language).model_dump())
-
-    return router
 
 
 def parse(body: RunCodeRequest) -> tuple[RunProgram, Sample]:
@@ -128,7 +105,7 @@ def render(score: Score, language: str) -> RunCodeResponse:
     run = CommandRunResult(
         status="TimeLimitExceeded" if late else "Finished",
         execution_time=score.details["wall_ms"] / 1e3,
-        return_code=None if late else exit_status(verdict),
+        return_code=None if late else EXIT_STATUSES.get(verdict, 1),
         stdout=score.details["stdout"],
         stderr=stderr,
     )
@@ -140,6 +117,17 @@ def render(score: Score, language: str) -> RunCodeResponse:
     )
 
 
-def exit_status(verdict: str) -> int:
-    """As far as the verdict tells it: the sandbox keeps no more."""
-    return {"ok": 0, "memory_limit": KILLED, "output_limit": KILLED}.get(verdict, 1)
+async def run_code(gateway: Gateway, request: Request, body: RunCodeRequest) -> Response:
+    program, sample = parse(body)
+    deadline_s = body.compile_timeout + program.parameters.time_limit_s + SLACK_S
+    [score] = await gateway.score(request, program, [sample], deadline_s=deadline_s)
+    return reply(render(score, program.parameters.language).model_dump())
+
+
+PROTOCOL = Protocol(
+    name="run_code",
+    system="SandboxFusion",
+    on=False,
+    routes=[Route("/run_code", run_code, RunCodeResponse, "Run a program once")],
+    statuses=TRY_AGAIN,
+)

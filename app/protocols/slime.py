@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, BeforeValidator, Field
 
-from app.protocols.gateway import Gateway, Refusal, Unscored, reply
+from app.protocols.gateway import Gateway, StrictBody, Unscored, reply
+from app.protocols.protocol import MessageReply, Protocol, Route
 from verifiers.base import Sample, Score, Scorer, Text
 from verifiers.sample import Json, Message, few
 
@@ -23,9 +23,7 @@ OnError = Annotated[
 AsObject = Annotated[bool, Query(alias="object", description="Reply with an object.")]
 
 
-class SlimeRequest(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class SlimeRequest(StrictBody):
     prompt: Text | Annotated[list[Message], BeforeValidator(few)]
     response: Text = Field(description="What the policy wrote.")
     label: Json = Field(None, description="The reference.")
@@ -34,32 +32,6 @@ class SlimeRequest(BaseModel):
 class SlimeReward(BaseModel):
     score: float
     valid: float = Field(description="0 where the score is none, but was asked for as zero.")
-
-
-class SlimeError(BaseModel):
-    error: str
-    code: str
-
-
-def refuse(refusal: Refusal) -> SlimeError:
-    return SlimeError(error=refusal.message, code=refusal.code)
-
-
-def slime_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("slime", refuse, SlimeError)
-
-    async def remote_rm(
-        request: Request,
-        body: SlimeRequest,
-        on_error: OnError = "refuse",
-        as_object: AsObject = False,
-    ) -> Response:
-        scorer = gateway.scorer(request)
-        [score] = await gateway.score(request, scorer, [parse(body)])
-        return reply(render(score, scorer, on_error, as_object))
-
-    gateway.serve(router, "/compat/slime", "", remote_rm, response_model=float | SlimeReward)
-    return router
 
 
 def parse(body: SlimeRequest) -> Sample:
@@ -78,3 +50,24 @@ def render(score: Score, scorer: Scorer[Any], on_error: str, as_object: bool) ->
         return reward
     components = {name: score.components.get(name, 0.0) for name in scorer.component_names}
     return {**components, "score": reward, "valid": float(score.error is None)}
+
+
+async def remote_rm(
+    gateway: Gateway,
+    request: Request,
+    body: SlimeRequest,
+    on_error: OnError = "refuse",
+    as_object: AsObject = False,
+) -> Response:
+    scorer = gateway.scorer(request)
+    [score] = await gateway.score(request, scorer, [parse(body)])
+    return reply(render(score, scorer, on_error, as_object))
+
+
+PROTOCOL = Protocol(
+    name="slime",
+    system="slime",
+    under="/compat/slime/{preset}",
+    routes=[Route("", remote_rm, float | SlimeReward, at_root=False)],
+    error=MessageReply,
+)

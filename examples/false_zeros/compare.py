@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer_client.train.threads import prepare_environment
+from trainer_client.train.cli import prepare_environment
 
 prepare_environment()  # before anything imports torch
 

@@ -43,6 +43,7 @@ from verifiers.base import (
     first_fault,
 )
 from verifiers.boundary import Boundary, attributed
+from verifiers.digest import code_digest
 from verifiers.errors import JudgeFailed
 from verifiers.extract import answer_in
 from verifiers.sample import ScorerSpec
@@ -143,6 +144,9 @@ class RubricScorer(Scorer[RubricParameters]):
         if self._fixed is not None:
             yield self._fixed.rubric.model_dump(mode="json")
             yield {id_: part.identity.digest for id_, part in self._fixed.parts.items()}
+        else:  # programs come with the sample
+            known = sorted(self._services.types.items())
+            yield {name: code_digest(scorer.__module__) for name, scorer in known}
         yield PROMPTS_DIGEST
         yield {
             name: [judge.fingerprint, self._panel.weights[name]]

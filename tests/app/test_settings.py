@@ -106,7 +106,7 @@ def test_the_example_file_shows_every_setting_with_its_default() -> None:
         if line.startswith(("# ", "# [")) and (" = " in line or "[" in line)
     }
     assert set(Settings.model_fields) <= shown | commented
-    for name in shown - {"presets"}:
+    for name in shown - {"presets", "protocols"}:
         assert getattr(settings, name) == getattr(Settings(), name), name
 
 
@@ -114,7 +114,7 @@ PROBED = {"json_schema", "json_object", "logprobs", "seed"}
 
 
 def test_the_example_file_shows_every_kind_of_judge_and_all_that_can_be_set() -> None:
-    text = EXAMPLE.read_text().partition("# --- lane llm")[2].partition("# --- presets")[0]
+    text = EXAMPLE.read_text().partition("# --- lane llm")[2].partition("\n# --- ")[0]
     lines = [line[2:] for line in text.splitlines() if re.match(r"# (\[|\w+ =)", line)]
     tables = tomllib.loads("\n".join(lines))["judges"]
     judges = Settings(judges=tables).judges
@@ -133,5 +133,5 @@ def test_limits_of_judges_are_shown_with_their_defaults() -> None:
             assert tomllib.loads(f"x = {shown[1]}")["x"] == field.default, name
 
 
-def test_the_presets_of_the_example_file_build() -> None:
-    create_app(load_settings(EXAMPLE))
+def test_the_presets_of_the_example_file_build_and_its_protocols_are_those_by_default() -> None:
+    assert create_app(load_settings(EXAMPLE)).openapi() == create_app(Settings()).openapi()

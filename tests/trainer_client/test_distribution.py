@@ -1,4 +1,4 @@
-"""The client's own distribution: what is in its wheel, and what importing it loads."""
+"""The client's own distribution: its names, what is in its wheel, what importing it loads."""
 
 from __future__ import annotations
 
@@ -7,20 +7,43 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import trainer_client
+from trainer_client import async_client, client, errors, types
 
 SOURCE = Path(trainer_client.__file__).parent
 
 FOREIGN = {
     "torch", "transformers", "numpy", "pydantic", "fastapi", "starlette", "uvicorn",
+    "typer", "rich", "matplotlib", "tensorboard", "tomli_w",
     "app", "verifiers", "judges",
 }  # fmt: skip
 """What a trainer that only wants rewards must not have to install."""
+
+
+def test_all_that_a_user_holds_or_catches_is_exported_at_the_top() -> None:
+    """The clients, what they take and give, and what they raise."""
+    public = {
+        name
+        for module in (client, async_client, types, errors)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert public == set(trainer_client.__all__)
+    assert trainer_client.__all__ == sorted(trainer_client.__all__)
+
+
+def test_every_package_is_listed_for_the_wheel() -> None:
+    """The list is by hand: the folder is the package itself, which no search understands."""
+    declared = tomllib.loads((SOURCE / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = [file.parent for file in SOURCE.rglob("__init__.py") if "build" not in file.parts]
+    names = [".".join(("trainer_client", *f.relative_to(SOURCE).parts)) for f in folders]
+    assert sorted(declared["packages"]) == sorted(names)
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +79,26 @@ def test_httpx_is_all_that_the_client_depends_on(wheel: zipfile.Path) -> None:
     assert [line.split(">")[0] for line in always] == ["httpx"]
 
 
-def test_importing_the_client_loads_httpx_and_neither_torch_nor_the_server(
+def test_the_client_and_its_adapters_import_where_there_is_httpx_alone(
     wheel: zipfile.Path, tmp_path: Path
 ) -> None:
     wheel.root.extractall(tmp_path)
     program = f"""
-import json, sys
+import importlib, json, pkgutil, sys
 sys.path.insert(0, {str(tmp_path)!r})
+sys.modules.update(dict.fromkeys({FOREIGN!r}))  # as if they were not installed
 import trainer_client
-roots = sorted({{name.partition(".")[0] for name in sys.modules}})
-print(json.dumps([trainer_client.__file__, roots]))
+from trainer_client import *
+for module in pkgutil.walk_packages(trainer_client.__path__, "trainer_client."):
+    if not module.name.startswith("trainer_client.train."):
+        importlib.import_module(module.name)
+loaded = sorted({{name.partition(".")[0] for name in sys.modules if sys.modules[name]}})
+print(json.dumps([trainer_client.__file__, loaded]))
 """
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    file, roots = json.loads(ran.stdout)
+    file, loaded = json.loads(ran.stdout)
     assert Path(file).is_relative_to(tmp_path)
-    assert "httpx" in roots
-    assert not FOREIGN & set(roots)
+    assert "httpx" in loaded
+    assert not FOREIGN & set(loaded)

@@ -25,7 +25,7 @@ class RemoteScorer:
     Args:
         url: where the service is.
         scorer: a name, or `{"type": NAME, **parameters}`.
-        run: groups these scores in the service's log.
+        run: the training run that asks: the service counts what its judges spend for it.
         max_outage_s: how long an unreachable service is waited for.
     """
 

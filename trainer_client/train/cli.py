@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,13 @@ from trainer_client.errors import RewardClientError, ServiceUnreachable
 from trainer_client.train.config import Config, ConfigError, load_config
 from trainer_client.train.display import Display
 from trainer_client.train.stopping import OverOptimised, Stopped, TooManyUnscored
-from trainer_client.train.threads import prepare_environment
 
 USAGE_ERROR = 2
 SERVICE_LOST = 3
 RUN_STOPPED_ITSELF = 4
+
+SPIN_COUNT = "1000"
+"""How long GNU OpenMP's threads spin before they sleep. It is read when torch is imported."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +56,12 @@ ResumeOption = Annotated[
 def main() -> None:
     prepare_environment()
     app()
+
+
+def prepare_environment() -> None:
+    """Call before the first import of torch."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @app.command()
@@ -133,10 +142,10 @@ def evaluate(
     """Measure a policy on held-out problems: exact match, greedy and sampled."""
     config = configured(config_file, settings, model, url, None)
     with exits():
-        from trainer_client.train.data import problems_of
         from trainer_client.train.evaluate import measure
         from trainer_client.train.policy import load
         from trainer_client.train.run import device_of, ready_service, set_threads
+        from trainer_client.train.tasks import problems_of
 
         display = Display()
         set_threads(config, display)
@@ -233,7 +242,8 @@ def exits(folder: Path | None = None, command: str = "") -> Iterator[None]:
         say(f"{error}.{again}")
         raise typer.Exit(error.exit_code) from None
     except ServiceUnreachable as error:
-        say(f"{error}{kept(folder)}{again}")
+        saved = folder is not None and any((folder / "checkpoints").glob("step-*"))
+        say(f"{error}{' The last checkpoint is intact.' if saved else ''}{again}")
         raise typer.Exit(SERVICE_LOST) from None
     except RewardClientError as error:
         say(f"the reward service refuses this run: {error}")
@@ -247,13 +257,6 @@ def exits(folder: Path | None = None, command: str = "") -> Iterator[None]:
     except TooManyUnscored as error:
         say(f"{error}.{again}")
         raise typer.Exit(RUN_STOPPED_ITSELF) from None
-
-
-def kept(folder: Path | None) -> str:
-    """What there is to go on from."""
-    if folder is not None and any((folder / "checkpoints").glob("step-*")):
-        return " The last checkpoint is intact."
-    return ""
 
 
 def refused(message: str) -> typer.Exit:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from trainer_client.train.advantages import Estimator
+from trainer_client.train.algorithms.advantages import Estimator
 
 
 class ConfigError(Exception):
@@ -84,7 +84,7 @@ class SftConfig(Section):
 
 
 class GrpoConfig(Section):
-    """Reinforcement learning; see `grpo.py`."""
+    """Reinforcement learning; see `loop.py`."""
 
     steps: int = Field(80, ge=1)
     prompts_per_step: int = Field(64, ge=1)

@@ -58,7 +58,7 @@ class Display:
                 f"The reward service at {outage.url} does not answer ({outage.reason}); waiting."
             )
         if self._bar is not None:
-            self._bar.waiting = not outage.over
+            self._bar.wait(not outage.over)
 
 
 class Bar:
@@ -72,12 +72,7 @@ class Bar:
         self._state = state
         self._show(done)
 
-    @property
-    def waiting(self) -> bool:
-        return self._waiting
-
-    @waiting.setter
-    def waiting(self, waiting: bool) -> None:
+    def wait(self, waiting: bool) -> None:
         self._waiting = waiting
         self._show()
 

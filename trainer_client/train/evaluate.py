@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import Any
 
 from trainer_client.train.config import Config
-from trainer_client.train.data import Problem
-from trainer_client.train.generation import Sampling, generator_for, sample
+from trainer_client.train.engines import sample
+from trainer_client.train.engines.sampling import Sampling, generator_for
 from trainer_client.train.policy import Policy
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score
 
 ScoreFunction = Callable[[Sequence[Mapping[str, Any]]], Sequence[Score]]

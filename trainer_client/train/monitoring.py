@@ -17,32 +17,34 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trainer_client.client import RewardClient
+from trainer_client.train.config import MonitorConfig
 from trainer_client.train.rollouts import Group, Rollout, divergence, share
 from trainer_client.train.run_folder import Row
-from trainer_client.train.stopping import OverOptimised
+from trainer_client.train.stopping import OverOptimised, StopSignals
 from trainer_client.types import MonitorVerdict, Score
-
-if TYPE_CHECKING:
-    from trainer_client.train.grpo import Run
 
 Asked = tuple[list[int], Future[list[Score]]]
 """The group of each completion that gold was asked about, and its scores to come."""
 
 
+@dataclass(slots=True)
 class GoldWatch:
-    """One run's watch. Without `monitor.gold` it does nothing."""
+    """The watch of the run with this name. Without `monitor.gold` it does nothing."""
 
-    def __init__(self, run: Run) -> None:
-        self.settings = run.config.monitor
-        self.seed = run.config.seed
-        self.run = run
-        self.verdict: MonitorVerdict | None = None
-        self.told = False
-        """Whether the alarm was told of, where it does not end the run."""
+    client: RewardClient
+    signals: StopSignals
+    settings: MonitorConfig
+    seed: int
+    name: str
+    verdict: MonitorVerdict | None = None
+    told: bool = False
+    """Whether the alarm was told of, where it does not end the run."""
 
     @property
     def best(self) -> int | None:
@@ -54,11 +56,7 @@ class GoldWatch:
         return bool(self.settings.gold) and step % self.settings.every == 0
 
     def remind(self, rows: Sequence[Row]) -> None:
-        """Makes sure that the service knows what was reported until now.
-
-        Raises:
-            OverOptimised: the alarm was raised already, and ends the run.
-        """
+        """Makes sure that the service knows what was reported until now."""
         reports = [row["monitor"]["report"] for row in rows if "monitor" in row]
         if not (self.settings.gold and reports):
             return
@@ -66,7 +64,6 @@ class GoldWatch:
         if self.verdict is None or self.verdict.observations != len(reports):
             for report in reports:
                 self._tell(report)
-        self.check()
 
     def ask(self, groups: Sequence[Group], step: int) -> Asked | None:
         """Sends a sample of the completions to gold."""
@@ -75,15 +72,13 @@ class GoldWatch:
         dice = random.Random(f"{self.seed}/gold/{step}")
         chosen = spread(groups, self.settings.rollouts, dice)
         samples = [groups[index].problem.sample(rollout.text) for index, rollout in chosen]
-        future = self.run.client.submit(
-            samples, self.settings.gold, run=f"{self.run.folder.name}-gold"
-        )
+        future = self.client.submit(samples, self.settings.gold, run=f"{self.name}-gold")
         return [index for index, _ in chosen], future
 
     def hear(self, groups: Sequence[Group], asked: Asked, step: int) -> Row:
         """What gold says of the sample, and the service of the run. `step` counts from 0."""
         members, future = asked
-        scores = self.run.signals.result_of(future)
+        scores = self.signals.result_of(future)
         by_group: defaultdict[int, list[float]] = defaultdict(list)
         for index, score in zip(members, scores, strict=True):
             if score.reward is not None:
@@ -101,23 +96,22 @@ class GoldWatch:
         said = {"alarm": verdict.alarm, "reason": verdict.reason, "best_step": verdict.best_step}
         return row | {"monitor": {"report": report, **said, "turnover_kl": verdict.turnover_kl}}
 
-    def check(self) -> None:
-        """Says so once if the alarm was raised.
+    def check(self) -> str:
+        """What is to be said of an alarm, the first time that there is one.
 
         Raises:
-            OverOptimised: it was, and is to end the run.
+            OverOptimised: it is to end the run.
         """
-        if self.verdict is None or not self.verdict.alarm:
-            return
+        if self.told or self.verdict is None or not self.verdict.alarm:
+            return ""
+        alarm = OverOptimised(self.verdict)
         if self.settings.stop:
-            raise OverOptimised(self.verdict)
-        if not self.told:
-            self.run.display.say(f"{OverOptimised(self.verdict)}; going on all the same")
+            raise alarm
         self.told = True
+        return f"{alarm}; going on all the same"
 
     def _tell(self, report: Row) -> MonitorVerdict:
-        future = self.run.client.submit_report(self.run.folder.name, report)
-        self.verdict = self.run.signals.result_of(future)
+        self.verdict = self.signals.result_of(self.client.submit_report(self.name, report))
         return self.verdict
 
 

@@ -12,6 +12,8 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
+from trainer_client.train.config import GrpoConfig, SftConfig
+
 BETAS = (0.9, 0.95)
 """A shorter memory of squared gradients than the default 0.999: runs have hundreds of steps."""
 
@@ -86,18 +88,16 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-def learning_rate(
-    step: int, steps: int, *, peak: float, warmup: int, decay_from: float, final: float
-) -> float:
-    """The rate of `step`, counted from 0 up to `steps`.
+def learning_rate(step: int, settings: SftConfig | GrpoConfig, decay_from: float = 0.0) -> float:
+    """The rate of `step`, counted from 0.
 
-    Rises linearly over `warmup` steps, stays at `peak`, and falls linearly to `final * peak`
-    from the share `decay_from` of all steps on.
+    Rises linearly over the warm-up, stays at its peak, and falls linearly to its final share of
+    that from the share `decay_from` of all steps on.
     """
-    risen = min(1.0, (step + 1) / (warmup + 1))
-    progress = step / steps
+    risen = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+    progress = step / settings.steps
     fallen = max(0.0, (progress - decay_from) / (1 - decay_from)) if decay_from < 1 else 0.0
-    return peak * risen * (1 - (1 - final) * fallen)
+    return settings.learning_rate * risen * (1 - (1 - settings.final_learning_rate) * fallen)
 
 
 def take_step(optimizers: Sequence[Optimizer], rate: float, max_norm: float) -> float:

@@ -12,7 +12,7 @@ knows how the rows were laid out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -43,9 +43,6 @@ class Layout:
     mask: Tensor | None  # (rows, 1, length, length), true where seen; None: all earlier ones
     predictors: Tensor  # (tokens,) places in the flattened rows which predict ...
     targets: Tensor  # (tokens,) ... these completion tokens
-
-
-Lay = Callable[[Sequence[Group], int], Layout]
 
 
 def plain(groups: Sequence[Group], pad_id: int) -> Layout:

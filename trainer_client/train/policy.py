@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from trainer_client.train.config import PolicyConfig
-from trainer_client.train.data import Prompt
+from trainer_client.train.tasks.problem import Prompt
 
 CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " \n"
 PAD, END, USER, ASSISTANT, UNKNOWN = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|unk|>"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from math import exp
 from statistics import fmean, pstdev
 
-from trainer_client.train.advantages import has_spread
-from trainer_client.train.data import Problem
-from trainer_client.train.generation import Completion
+from trainer_client.train.algorithms.advantages import has_spread
+from trainer_client.train.engines.sampling import Completion
 from trainer_client.train.run_folder import Row
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score
 
 
@@ -109,7 +109,7 @@ def divergence(rollouts: Sequence[Rollout]) -> float:
 
 
 def k3_of_rollouts(rollouts: Sequence[Rollout]) -> Iterator[float]:
-    """The k3 estimate of KL(policy || reference) at each token; see `grpo.k3`."""
+    """The k3 estimate of KL(policy || reference) at each token; see `algorithms/grpo.py`."""
     for rollout in rollouts:
         pairs = zip(rollout.reference_log_probs, rollout.completion.log_probs, strict=False)
         for reference, sampled in pairs:

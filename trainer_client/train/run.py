@@ -18,20 +18,27 @@ from trainer_client.client import RewardClient
 from trainer_client.train import checkpoint
 from trainer_client.train import policy as policies
 from trainer_client.train.config import Config, ConfigError, save_config
-from trainer_client.train.data import problems_of
 from trainer_client.train.display import Display
-from trainer_client.train.grpo import Run, measure_on, train
+from trainer_client.train.loop import Session, measure_on, train
 from trainer_client.train.monitoring import best_policy
 from trainer_client.train.policy import Policy
 from trainer_client.train.report import write_report
 from trainer_client.train.run_folder import RunFolder
 from trainer_client.train.sft import fine_tune
 from trainer_client.train.stopping import OverOptimised, StopSignals
-from trainer_client.train.threads import TINY, choose_threads
+from trainer_client.train.tasks import problems_of
 from trainer_client.types import MonitorVerdict
 
 API_KEY = "ASSAY_API_KEY"
 """The environment variable that holds the service's key, if it wants one."""
+
+WATCHED_S = 0.3
+"""How long the machine is watched for idle cores."""
+
+TINY = 2
+"""More threads than this do not make a model of a million parameters faster."""
+
+PROC_STAT = Path("/proc/stat")
 
 
 def run(config: Config, output: Path, display: Display, *, resume: bool = False) -> RunFolder:
@@ -39,7 +46,7 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
 
     Raises:
         ConfigError: the folder holds another run, or there is nothing to resume.
-        Stopped, TooManyUnscored, RewardClientError: see `grpo.train`.
+        Stopped, TooManyUnscored, RewardClientError: see `loop.train`.
         OverOptimised: see there. The policy is then that of about where gold was best.
     """
     folder = RunFolder(output)
@@ -55,23 +62,23 @@ def run(config: Config, output: Path, display: Display, *, resume: bool = False)
                 start.save(partial)
         policy = policies.load(last or folder.start, device_of(config))
         reference = policies.load(folder.start, device_of(config))
-        this = Run(config, policy, reference, folder, client, display, signals)
+        session = Session(config, policy, reference, folder, client, display, signals)
         try:
-            train(this, state)
+            train(session, state)
         except OverOptimised as stopped:
-            finish(folder, best_measured(this, stopped.verdict))
+            finish(folder, best_measured(session, stopped.verdict))
             raise
     finish(folder, policy)
     return folder
 
 
-def best_measured(this: Run, verdict: MonitorVerdict) -> Policy:
+def best_measured(session: Session, verdict: MonitorVerdict) -> Policy:
     """The policy of the checkpoint that is nearest to where gold was best."""
-    saved = checkpoint.nearest(this.folder.checkpoints, best_policy(verdict))
-    policy = policies.load(saved, device_of(this.config))
-    this.display.say(f"the policy of {saved.name}, about where gold was best:")
-    splits = problems_of(this.config).splits()
-    measure_on(replace(this, policy=policy), splits, checkpoint.step_of(saved))
+    saved = checkpoint.nearest(session.folder.checkpoints, best_policy(verdict))
+    policy = policies.load(saved, device_of(session.config))
+    session.display.say(f"the policy of {saved.name}, about where gold was best:")
+    splits = problems_of(session.config).splits()
+    measure_on(replace(session, policy=policy), splits, checkpoint.step_of(saved))
     return policy
 
 
@@ -95,38 +102,18 @@ def opened(folder: RunFolder, resume: bool) -> Path | None:
 @contextmanager
 def ready_service(config: Config, display: Display) -> Iterator[RewardClient]:
     """A client of the service, once that is ready. Until then Ctrl-C ends the program at once."""
-    with connected(config, display) as client:
-        client.wait_until_ready()
-        yield client
-
-
-def connected(config: Config, display: Display) -> RewardClient:
-    reward = config.reward
     try:
-        return RewardClient(
-            reward.url,
+        client = RewardClient(
+            config.reward.url,
             api_key=os.environ.get(API_KEY),
-            max_outage_s=reward.max_outage_s,
+            max_outage_s=config.reward.max_outage_s,
             on_outage=display.outage,
         )
     except ValueError as error:
         raise ConfigError(f"reward.url: {error}") from None
-
-
-def set_threads(config: Config, display: Display, before: int | None = None) -> None:
-    """Settles torch's threads and says so. `before` is what a resumed run had."""
-    transformers_logging.disable_progress_bar()
-    if config.threads != "auto":
-        threads = config.threads
-    else:
-        threads = before or choose_threads(None if config.policy.name else TINY)
-    torch.set_num_threads(threads)
-    display.say(f"{threads} thread{'s' if threads > 1 else ''} of torch")
-    if before is not None and threads != before:
-        display.say(
-            f"The run had {before} until now: sums are rounded otherwise from here on, so its "
-            "numbers will not be those of an uninterrupted run."
-        )
+    with client:
+        client.wait_until_ready()
+        yield client
 
 
 def device_of(config: Config) -> str:
@@ -176,3 +163,52 @@ def warm_up(
     if folder is not None:
         facts = {"steps": config.sft.steps, "tokens": seen, "seconds": seconds}
         folder.cold_start.write_text(json.dumps(facts))
+
+
+# --- threads ----------------------------------------------------------------------------
+#
+# Small models gain from a second core when it is free. When it is not, two threads that wait
+# for each other at the end of every operation are slower than one, by up to ten times where
+# the waiting is done by spinning.
+
+
+def set_threads(config: Config, display: Display, before: int | None = None) -> None:
+    """Settles torch's threads and says so. `before` is what a resumed run had."""
+    transformers_logging.disable_progress_bar()
+    if config.threads != "auto":
+        threads = config.threads
+    else:
+        threads = before or choose_threads(None if config.policy.name else TINY)
+    torch.set_num_threads(threads)
+    display.say(f"{threads} thread{'s' if threads > 1 else ''} of torch")
+    if before is not None and threads != before:
+        display.say(
+            f"The run had {before} until now: sums are rounded otherwise from here on, so its "
+            "numbers will not be those of an uninterrupted run."
+        )
+
+
+def choose_threads(most: int | None = None) -> int:
+    """As many as there are idle cores, and at least one; at most `most`."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    idle = round(idle_cores()) if PROC_STAT.exists() else round(cores - os.getloadavg()[0])
+    return max(1, min(cores, idle, most or cores))
+
+
+def idle_cores() -> float:
+    """How many cores had nothing to do just now.
+
+    The load average is no good here: it lags by a minute, and a run often starts right
+    after an installation that kept every core busy.
+    """
+    before, since = idle_ticks(), time.monotonic()
+    time.sleep(WATCHED_S)
+    return (idle_ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - since)
+
+
+def idle_ticks() -> int:
+    """Clock ticks that all cores together spent idle or waiting for a disk."""
+    times = PROC_STAT.read_text().split("\n", 1)[0].split()[1:]
+    return int(times[3]) + int(times[4])

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.protocols.gateway import Gateway, reply
@@ -26,12 +25,12 @@ from app.protocols.openai_graders.grading import (
     parts_of,
     variables_of,
 )
-from app.protocols.openai_graders.replies import OpenAIError, refuse, run_reply
+from app.protocols.openai_graders.replies import OpenAIError, run_reply
+from app.protocols.protocol import Protocol, Route
 from verifiers.base import Text
 from verifiers.sample import JsonObject
 
-PREFIXES = ("/v1", "/openai/v1")
-"""The latter is Azure's."""
+PATH = "/v1/fine_tuning/alpha/graders"
 
 REWARD_VALID = "X-Reward-Valid"
 
@@ -45,26 +44,6 @@ class ValidateRequest(BaseModel):
 class RunRequest(ValidateRequest):
     model_sample: Text = Field(description="What the model wrote.")
     item: JsonObject | None = Field(None, description="The row of the data set.")
-
-
-def openai_router(gateway: Gateway) -> APIRouter:
-    router = gateway.router("OpenAI graders", refuse, OpenAIError, {422: 400})
-
-    async def run(request: Request, body: RunRequest) -> Response:
-        started = time.perf_counter()
-        grades = await grade(request, body, gateway)
-        content, is_valid = run_reply(body.grader, grades, time.perf_counter() - started)
-        return reply(content, {REWARD_VALID: str(int(is_valid))})
-
-    async def validate(request: Request, body: ValidateRequest) -> Response:
-        assignments(body.grader, variables_of("", None), gateway)
-        return reply({"grader": (await request.json())["grader"]})
-
-    for prefix in PREFIXES:
-        path = f"{prefix}/fine_tuning/alpha/graders"
-        router.post(f"{path}/run", summary="Grade one sample")(run)
-        router.post(f"{path}/validate", summary="Check a grader")(validate)
-    return router
 
 
 async def grade(request: Request, body: RunRequest, gateway: Gateway) -> dict[str, Grade]:
@@ -92,3 +71,28 @@ def assignments(
         name: assign(name, part, is_part, variables, gateway)
         for name, part in parts_of(grader).items()
     }
+
+
+async def run(gateway: Gateway, request: Request, body: RunRequest) -> Response:
+    started = time.perf_counter()
+    grades = await grade(request, body, gateway)
+    content, is_valid = run_reply(body.grader, grades, time.perf_counter() - started)
+    return reply(content, {REWARD_VALID: str(int(is_valid))})
+
+
+async def validate(gateway: Gateway, request: Request, body: ValidateRequest) -> Response:
+    assignments(body.grader, variables_of("", None), gateway)
+    return reply({"grader": (await request.json())["grader"]})
+
+
+PROTOCOL = Protocol(
+    name="openai_graders",
+    system="OpenAI graders",
+    under="/openai",  # Azure's
+    routes=[
+        Route(f"{PATH}/run", run, summary="Grade one sample"),
+        Route(f"{PATH}/validate", validate, summary="Check a grader"),
+    ],
+    error=OpenAIError,
+    statuses={422: 400},
+)

@@ -16,9 +16,13 @@ MAX_PARTS = 32
 """Graders inside one multi: each is a sample of its own."""
 
 
-class Grader(BaseModel):
+class Member(BaseModel):
+    """What a grader consists of, and no more."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+
+class Grader(Member):
     name: Name
     pass_threshold: float | None = Field(None, description="In the guide; decides nothing here.")
 
@@ -50,10 +54,8 @@ class PythonGrader(Grader):
     image_tag: str | None = Field(None, description="Ignored: see the sandbox for its packages.")
 
 
-class Part(BaseModel):
+class Part(Member):
     """A text part of a judge's input. Images and sounds are refused: judges read texts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     type: Literal["input_text", "output_text"]
     text: Template
@@ -65,10 +67,8 @@ def parts(content: Any) -> Any:
     return [{"type": "input_text", "text": c} if isinstance(c, str) else c for c in contents]
 
 
-class Input(BaseModel):
+class Input(Member):
     """One message of a judge's input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[list[Part], BeforeValidator(parts, json_schema_input_type=Any)]
@@ -85,9 +85,7 @@ Inputs = Annotated[list[Input], Field(min_length=1), BeforeValidator(few)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class SamplingParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class SamplingParams(Member):
     max_completions_tokens: int | None = Field(None, ge=1)
     reasoning_effort: Effort | None = None
     seed: int | None = None

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel
 
-from app.protocols.gateway import Refusal
 from app.protocols.openai_graders.formula import FormulaError
 from app.protocols.openai_graders.graders import MultiGrader, SingleGrader
 from app.protocols.openai_graders.grading import Failure, Flag, Grade, Usage
-
-
-class ErrorBody(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class OpenAIError(BaseModel):
-    """The form in which OpenAI's clients read errors."""
-
-    error: ErrorBody
-
+from app.protocols.protocol import ErrorReply, Refusal
 
 TYPES = {
     401: "authentication_error",
@@ -34,16 +21,28 @@ TYPES = {
 }
 
 
-def refuse(refusal: Refusal) -> OpenAIError:
-    """`invalid_grader` where the fault lies inside the grader."""
-    code = refusal.code
-    if refusal.field is not None and refusal.field.startswith("grader"):
-        code = "invalid_grader"
-    kind = "server_error" if refusal.status >= 500 else "invalid_request_error"
-    kind = TYPES.get(refusal.status, kind)
-    return OpenAIError(
-        error=ErrorBody(message=refusal.message, type=kind, param=refusal.field, code=code)
-    )
+class ErrorBody(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIError(ErrorReply):
+    """The form in which OpenAI's clients read errors."""
+
+    error: ErrorBody
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Self:
+        """`invalid_grader` where the fault lies inside the grader."""
+        code = refusal.code
+        if (refusal.field or "").startswith("grader"):
+            code = "invalid_grader"
+        kind = "server_error" if refusal.status >= 500 else "invalid_request_error"
+        kind = TYPES.get(refusal.status, kind)
+        message, field = refusal.message, refusal.field
+        return cls(error=ErrorBody(message=message, type=kind, param=field, code=code))
 
 
 def combined(
@@ -86,28 +85,24 @@ def run_reply(
     return content, all(failure.is_the_completions for failure in failures)
 
 
-def usage_by_judge(usages: Sequence[Usage]) -> dict[str, dict[str, int]]:
-    total: dict[str, dict[str, int]] = {}
+def usage_by_judge(usages: Sequence[Usage]) -> Mapping[str, Mapping[str, int]]:
+    total: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for usage in usages:
-        tokens = total.setdefault(
-            usage.judge, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        total[usage.judge].update(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.tokens,
         )
-        tokens["prompt_tokens"] += usage.prompt_tokens
-        tokens["completion_tokens"] += usage.completion_tokens
-        tokens["total_tokens"] += usage.tokens
     return total
 
 
 def errors_of(failures: Sequence[Failure]) -> dict[str, bool | str | None]:
     first = {failure.flag: failure for failure in reversed(failures)}
-
-    def details(flag: Flag) -> str | None:
-        return first[flag].details if flag in first else None
-
     server = first.get("python_grader_server_error")
+    details = {flag: failure.details for flag, failure in first.items()}
     return {
         **{flag: flag in first for flag in get_args(Flag)},
         "python_grader_server_error_type": server.code if server else None,
-        "python_grader_runtime_error_details": details("python_grader_runtime_error"),
-        "model_grader_server_error_details": details("model_grader_server_error"),
+        "python_grader_runtime_error_details": details.get("python_grader_runtime_error"),
+        "model_grader_server_error_details": details.get("model_grader_server_error"),
     }

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.main import create_app
-from app.protocols.routers import ROUTERS
+from app.protocols.registry import PROTOCOLS
 from app.settings import Protocols, Settings
 from tests.app.conftest import served
 
@@ -22,7 +22,7 @@ BEYOND_SCHEMAS = [positive_data_acceptance]
 """That ids differ and every sample has a scorer is more than a JSON Schema can say, so a
 request that fits the schema may still be refused."""
 
-NATIVE = Protocols(**dict.fromkeys(ROUTERS, False))  # tests/app/protocols has the others
+NATIVE = Protocols(**{each.name: False for each in PROTOCOLS})  # tests/app/protocols has the others
 
 
 def document(**settings: Any) -> dict[str, Any]:

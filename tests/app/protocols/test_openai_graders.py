@@ -192,7 +192,7 @@ def test_the_official_client_retries_what_may_pass(
     with in_process() as served_here:
         scheduler: Scheduler = served_here.app.state.scheduler  # type: ignore[attr-defined]
         monkeypatch.setattr(scheduler, "draining", draining)
-        monkeypatch.setattr("app.protocols.gateway.RETRY_AFTER_S", 0)
+        monkeypatch.setattr("app.protocols.protocol.RETRY_AFTER_S", 0)
         transport = IntoTheApplication(served_here)
         with (
             openai.OpenAI(

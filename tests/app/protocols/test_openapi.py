@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.main import create_app
-from app.protocols.routers import ROUTERS
+from app.protocols import registry
 from app.settings import Protocols, Settings
 from tests.app.conftest import served
 
 KEY = "a-key"
-PROTOCOLS: dict[str, Any] = {**dict.fromkeys(ROUTERS, True), "default_preset": "format"}
+PROTOCOLS: dict[str, Any] = {
+    **{each.name: True for each in registry.PROTOCOLS},
+    "default_preset": "format",
+}
 
 BEYOND_SCHEMAS = [positive_data_acceptance]
 """That templates are paths, and formulas arithmetic, is more than a JSON Schema says."""

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from trainer_client.train.config import Config, PolicyConfig
-from trainer_client.train.data import Problem
 from trainer_client.train.evaluate import any_correct, mean, measure, share_correct
 from trainer_client.train.policy import from_scratch
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score, ScoreError
 
 UNSCORED = Score(id="0", error=ScoreError("timeout", "too slow", retryable=True))

@@ -27,10 +27,10 @@ from tests.trainer_client.train.runs import (
 )
 from trainer_client import AsyncRewardClient, RequestRefused, Score
 from trainer_client.train.config import ConfigError, load_config
-from trainer_client.train.data import Problem
-from trainer_client.train.generation import Completion
+from trainer_client.train.engines.sampling import Completion
 from trainer_client.train.monitoring import flagged, report_of, spread
 from trainer_client.train.rollouts import Group, Rollout
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import ScoreError
 
 RUN_STOPPED_ITSELF = 4

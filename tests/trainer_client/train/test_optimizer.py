@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer_client.train.tiny_models import tiny_model
+from trainer_client.train.config import GrpoConfig
 from trainer_client.train.optimizer import (
     Muon,
     adamw,
@@ -23,8 +24,8 @@ from trainer_client.train.optimizer import (
     [(0, 0.25), (1, 0.5), (2, 0.75), (3, 1.0), (50, 1.0), (75, 0.6), (100, 0.2)],
 )
 def test_the_rate_rises_stays_and_falls(step: int, expected: float) -> None:
-    rate = learning_rate(step, 100, peak=1.0, warmup=3, decay_from=0.5, final=0.2)
-    assert rate == pytest.approx(expected)
+    settings = GrpoConfig(steps=100, learning_rate=1.0, warmup_steps=3, final_learning_rate=0.2)
+    assert learning_rate(step, settings, decay_from=0.5) == pytest.approx(expected)
 
 
 @given(
@@ -36,11 +37,11 @@ def test_the_rate_rises_stays_and_falls(step: int, expected: float) -> None:
 def test_no_step_has_a_rate_above_the_peak_or_of_zero(
     steps: int, warmup: int, decay_from: float, final: float
 ) -> None:
+    settings = GrpoConfig(
+        steps=steps, learning_rate=2.0, warmup_steps=warmup, final_learning_rate=final
+    )
     for step in range(steps):
-        rate = learning_rate(
-            step, steps, peak=2.0, warmup=warmup, decay_from=decay_from, final=final
-        )
-        assert 0 < rate <= 2.0
+        assert 0 < learning_rate(step, settings, decay_from) <= 2.0
 
 
 def test_a_step_clips_the_gradient_tells_its_norm_and_clears_it() -> None:

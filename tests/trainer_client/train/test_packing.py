@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +14,6 @@ from transformers import PreTrainedModel
 
 from tests.trainer_client.train.tiny_models import PAD, VOCABULARY, log_probs_alone, tiny_model
 from trainer_client.train.packing import (
-    Lay,
     Layout,
     completion_logits,
     log_probs_of,
@@ -66,7 +66,7 @@ def test_packed_and_plain_give_the_same_log_probs_and_gradients(
 @pytest.mark.parametrize("architecture", MODELS)
 @given(groups=groups_of_tokens)
 def test_every_completion_is_read_as_if_it_were_alone(
-    lay: Lay, architecture: str, groups: list[Tokens]
+    lay: Callable[..., Layout], architecture: str, groups: list[Tokens]
 ) -> None:
     model, layout = MODELS[architecture], lay(groups, PAD)
     with torch.no_grad():

@@ -18,7 +18,7 @@ from tests.trainer_client.train.runs import (
     rows_of,
     same_weights,
 )
-from trainer_client.train.advantages import advantages
+from trainer_client.train.algorithms.advantages import advantages
 
 RUN_STOPPED_ITSELF = 4
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from tests.trainer_client.train.tiny import tiny_policy
-from trainer_client.train.advantages import advantages
+from trainer_client.train.algorithms.advantages import advantages
 from trainer_client.train.config import GrpoConfig, RewardConfig
-from trainer_client.train.data import Problem
-from trainer_client.train.generation import Completion
-from trainer_client.train.grpo import UnscoredWatch, update
+from trainer_client.train.engines.sampling import Completion
+from trainer_client.train.loop import UnscoredWatch, update
 from trainer_client.train.optimizer import adamw
 from trainer_client.train.policy import Policy
 from trainer_client.train.rollouts import Group, Rollout, describe, in_short, sample_rows
 from trainer_client.train.stopping import TooManyUnscored
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score, ScoreError
 
 RATE = 1e-2

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from trainer_client.train.config import Config, PolicyConfig, load_config
-from trainer_client.train.generation import Sampling
+from trainer_client.train.engines.sampling import Sampling
 from trainer_client.train.policy import Policy, from_scratch
 
 torch.set_num_threads(1)  # the same on every machine, and neighbours keep their cores

@@ -19,9 +19,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from trainer_client.train.data import Problem
-from trainer_client.train.generation import Completion
+from trainer_client.train.engines.sampling import Completion
 from trainer_client.train.rollouts import Group, Rollout
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score, ScoreError
 
 VOCABULARY, PAD, END = 24, 0, 1

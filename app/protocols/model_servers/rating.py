@@ -1,4 +1,4 @@
-"""What inference servers of reward models have in common: which model, and of what text.
+"""What servers of reward models have in common: which model, and of what text.
 
 Theirs is a whole text or a pair; ours a prompt and a completion. A pair is both. A chat's
 last message is the completion. A text alone, with the chat template already in it, is a
@@ -14,14 +14,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from app.http.errors import Refused, Row
-from app.protocols.gateway import BadRequest, Gateway, rewards, sample_of
+from app.protocols.gateway import BadRequest, Gateway, StrictBody, conversation, rewards, sample_of
 from verifiers.base import Sample, Scorer, SpecError, Text
 from verifiers.sample import Message, Name, ScorerSpec, few
 
 REWARD_MODEL = "reward_model"
+"""The scorer that is meant where no preset is, and the switch of these protocols."""
+
+LABEL = "LABEL_0"
+"""The one class of a model that has one output."""
 
 USAGE = {
     "prompt_tokens": 0,
@@ -39,10 +43,10 @@ class UnknownModel(Refused):
         super().__init__(message, faults=[(("model",), message)])
 
 
-class ModelRequest(BaseModel):
+class ModelRequest(StrictBody):
     """What every request may say. Members unknown here, such as `user`, change no reward."""
 
-    model_config = ConfigDict(strict=True, protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     model: Name | None = Field(None, description="A preset, or one of the reward models.")
     use_activation: bool | None = Field(
@@ -56,6 +60,14 @@ class ModelRequest(BaseModel):
             raise ValueError("`normalize` is no more: it is called use_activation")
         return data
 
+    def samples(self) -> list[Sample]:
+        """What is to be rated.
+
+        Raises:
+            BadRequest: the members do not say.
+        """
+        raise NotImplementedError
+
 
 class TextRequest(ModelRequest):
     """Whole texts, or one chat."""
@@ -64,12 +76,9 @@ class TextRequest(ModelRequest):
     messages: Annotated[list[Message], BeforeValidator(few)] | None = None
 
     def samples(self) -> list[Sample]:
-        """
-        Raises:
-            BadRequest: neither texts nor a chat that ends with a completion.
-        """
         if self.messages is not None and self.input is None:
-            return [sample_of_chat(self.messages)]
+            prompt, completion = conversation(self.messages)
+            return [sample_of(prompt=prompt, completion=completion)]
         if self.input is None:
             raise BadRequest("input or messages is needed", "input")
         texts = [self.input] if isinstance(self.input, str) else self.input
@@ -86,13 +95,6 @@ class VectorRequest(TextRequest):
     """`/pooling` and `/v1/embeddings`, whose vectors have the reward as their one member."""
 
     encoding_format: Encoding = "float"
-
-
-def sample_of_chat(messages: Sequence[Message]) -> Sample:
-    if not messages or messages[-1].role != "assistant":
-        at = max(len(messages) - 1, 0)
-        raise BadRequest("the last message is rated: it has to be the assistant's", "messages", at)
-    return sample_of(prompt=list(messages[:-1]), completion=messages[-1].text)
 
 
 def paired(queries: Any, documents: Any, names: tuple[str, str]) -> list[Sample]:
@@ -147,15 +149,19 @@ def named_model(gateway: Gateway, model: str | None, use_activation: bool | None
         raise UnknownModel(str(error)) from None
 
 
-async def rate(
-    gateway: Gateway, request: Request, body: ModelRequest, samples: Sequence[Sample]
-) -> list[float]:
+async def rate(gateway: Gateway, request: Request, body: ModelRequest) -> list[float]:
     """
     Raises:
         Unscored: one of them failed, and there is no place to say so but the whole reply.
     """
+    samples = body.samples()
     scorer = named_model(gateway, body.model, body.use_activation)
     return rewards(await gateway.score(request, scorer, samples))
+
+
+def best_first(rewards: Sequence[float]) -> list[int]:
+    """Indices; equals stay in the order in which they came."""
+    return sorted(range(len(rewards)), key=lambda index: -rewards[index])
 
 
 def vector(reward: float, encoding: Encoding) -> list[float] | str:

@@ -19,8 +19,10 @@ from tests.trainer_client.train.tiny_models import (
     log_probs_alone,
     tiny_model,
 )
-from trainer_client.train.decoder import supports
-from trainer_client.train.generation import Completion, Sampling, choose, generator_for, sample
+from trainer_client.train.engines import sample
+from trainer_client.train.engines.cached import choose
+from trainer_client.train.engines.decoder import supports
+from trainer_client.train.engines.sampling import Completion, Sampling, generator_for
 
 CPU = torch.device("cpu")
 

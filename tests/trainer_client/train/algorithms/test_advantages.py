@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.grouping.advantages import PRESETS
 from app.grouping.advantages import advantages as served
-from trainer_client.train.advantages import EPSILON, Estimator, advantages, has_spread
+from trainer_client.train.algorithms.advantages import EPSILON, Estimator, advantages, has_spread
 
 E = EPSILON
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)

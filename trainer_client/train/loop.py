@@ -1,22 +1,13 @@
-"""Group Relative Policy Optimization, from top to bottom.
+"""The loop of reinforcement learning, from top to bottom.
 
 For every prompt the policy writes a group of completions, the reward service scores them,
-and each is pushed up or down by how much better than its group it did (DeepSeekMath, Shao
-et al. 2024, arXiv:2402.03300).
+and each is pushed up or down by how much better than its group it did: `algorithms/` says
+how, and where that departs from the papers. What is particular to the loop:
 
-Departures from the paper, and why:
-
-- Every token weighs the same, whichever completion it is in (DAPO, Yu et al. 2025,
-  arXiv:2503.14476, eq. 8). A mean over each completion first would weigh the tokens of long
-  completions less, and so punish long mistakes less.
-- The clip range has two sides of its own, wider upwards (DAPO, "clip-higher"), so that
-  unlikely tokens can grow.
-- No KL penalty unless `kl_beta` is set; then it is k3 to the policy at the start, which is
-  never refreshed.
 - Groups without spread are not computed: their advantages, and so their gradients, are zero.
   They still count in the number of tokens that the loss is divided by, so leaving them out
   changes nothing but the time.
-- Completions that could not be scored are left out altogether. See `advantages.py`.
+- Completions that could not be scored are left out altogether.
 - The old log-probabilities are those the sampler saw, not recomputed. They are the model's
   own to within rounding.
 
@@ -40,12 +31,13 @@ from torch import Tensor
 from trainer_client.client import RewardClient
 from trainer_client.errors import RewardClientError
 from trainer_client.train import checkpoint
-from trainer_client.train.advantages import advantages, has_spread
+from trainer_client.train.algorithms.advantages import advantages, has_spread
+from trainer_client.train.algorithms.grpo import clipped_surrogate, held_back, k3
 from trainer_client.train.config import Config, GrpoConfig, RewardConfig
-from trainer_client.train.data import Problem, problems_of
 from trainer_client.train.display import Display
+from trainer_client.train.engines import sample
+from trainer_client.train.engines.sampling import Completion, Sampling, generator_for
 from trainer_client.train.evaluate import measure
-from trainer_client.train.generation import Completion, Sampling, generator_for, sample
 from trainer_client.train.monitoring import GoldWatch
 from trainer_client.train.optimizer import adamw, learning_rate, take_step
 from trainer_client.train.packing import (
@@ -59,6 +51,8 @@ from trainer_client.train.policy import Policy
 from trainer_client.train.rollouts import Group, Laps, Rollout, describe, in_short, sample_rows
 from trainer_client.train.run_folder import Row, RunFolder, read_rows
 from trainer_client.train.stopping import OverOptimised, Stopped, StopSignals, TooManyUnscored
+from trainer_client.train.tasks import problems_of
+from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import Score
 
 SEND_AT = 128
@@ -69,8 +63,8 @@ LOGGED_GROUPS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a run works with."""
+class Session:
+    """What a run works with, from its start or its resumption on."""
 
     config: Config
     policy: Policy
@@ -92,65 +86,69 @@ Pending = tuple[list[Rollout], Future[list[Score]]]
 """Rollouts, and their scores to come."""
 
 
-def train(run: Run, resume_from: checkpoint.State | None = None) -> None:
-    """Trains the run's policy, from its first step or from where a checkpoint left it.
+def train(session: Session, resume_from: checkpoint.State | None = None) -> None:
+    """Trains the policy, from its first step or from where a checkpoint left it.
 
     Raises:
         Stopped, TooManyUnscored, OverOptimised, RewardClientError: after writing a checkpoint.
     """
-    settings, folder = run.config.grpo, run.folder
-    problems = problems_of(run.config)
+    settings, folder = session.config.grpo, session.folder
+    problems = problems_of(session.config)
     splits = problems.splits()
-    optimizer = adamw(run.policy.model.parameters())
+    optimizer = adamw(session.policy.model.parameters())
     done = 0
     if resume_from is not None:
         optimizer.load_state_dict(resume_from.optimizer)
         done = resume_from.step
     folder.rewind(done)
     rows = read_rows(folder.metrics)
-    watch = UnscoredWatch(run.config.reward, rows)
-    gold_watch = GoldWatch(run)
+    watch = UnscoredWatch(session.config.reward, rows)
+    gold_watch = GoldWatch(
+        session.client, session.signals, session.config.monitor, session.config.seed, folder.name
+    )
     try:
         gold_watch.remind(rows)
-        with run.display.bar("GRPO", settings.steps, done) as bar:
-            evaluate(run, splits, done)
-            while done < settings.steps:
+        with session.display.bar("GRPO", settings.steps, done) as bar:
+            while True:
+                if alarm := gold_watch.check():
+                    session.display.say(alarm)
+                evaluate(session, splits, done)
+                if done >= settings.steps:
+                    break
                 batch = problems.batch(done, settings.prompts_per_step)
-                row, groups = take_one_step(run, optimizer, watch, gold_watch, batch, done)
+                row, groups = take_one_step(session, optimizer, watch, gold_watch, batch, done)
                 done += 1
                 folder.log_step(row, sample_rows(done, groups[:LOGGED_GROUPS]))
                 bar.update(done, in_short(row))
                 if done % settings.checkpoint_every == 0 or done == settings.steps:
-                    save(run, optimizer, done, gold_watch.best)
-                gold_watch.check()
-                evaluate(run, splits, done)
+                    save(session, optimizer, done, gold_watch.best)
     except (Stopped, TooManyUnscored, OverOptimised, RewardClientError):
-        save(run, optimizer, done, gold_watch.best)
+        save(session, optimizer, done, gold_watch.best)
         raise
 
 
-def save(run: Run, optimizer: torch.optim.Optimizer, done: int, best: int | None) -> None:
-    keep = run.config.grpo.keep_checkpoints
-    checkpoint.save(run.folder.checkpoints, done, run.policy, optimizer, keep, best)
+def save(session: Session, optimizer: torch.optim.Optimizer, done: int, best: int | None) -> None:
+    keep = session.config.grpo.keep_checkpoints
+    checkpoint.save(session.folder.checkpoints, done, session.policy, optimizer, keep, best)
 
 
-def evaluate(run: Run, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
+def evaluate(session: Session, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
     """Measures now and then: on every split before and after training, on one in between."""
-    if done in (0, run.config.grpo.steps):
-        measure_on(run, splits, done)
-    elif done % run.config.evaluation.every == 0:
-        measure_on(run, {"held_out": splits["held_out"]}, done)
+    if done in (0, session.config.grpo.steps):
+        measure_on(session, splits, done)
+    elif done % session.config.evaluation.every == 0:
+        measure_on(session, {"held_out": splits["held_out"]}, done)
 
 
-def measure_on(run: Run, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
+def measure_on(session: Session, splits: Mapping[str, Sequence[Problem]], done: int) -> None:
     for name in splits:
-        result = measure(run.policy, splits[name], run.score, run.config)
-        run.folder.log_evaluation({"step": done, "split": name} | result.to_json())
-        run.display.say(f"step {done:4d}  {name:9}  {result}")
+        result = measure(session.policy, splits[name], session.score, session.config)
+        session.folder.log_evaluation({"step": done, "split": name} | result.to_json())
+        session.display.say(f"step {done:4d}  {name:9}  {result}")
 
 
 def take_one_step(
-    run: Run,
+    session: Session,
     optimizer: torch.optim.Optimizer,
     watch: UnscoredWatch,
     gold_watch: GoldWatch,
@@ -158,22 +156,22 @@ def take_one_step(
     step: int,
 ) -> tuple[Row, list[Group]]:
     """One batch of rollouts and the updates made from it. `step` counts from 0."""
-    settings, laps = run.config.grpo, Laps()
-    prompts = run.policy.encode([problem.prompt for problem in problems])
+    settings, laps = session.config.grpo, Laps()
+    prompts = session.policy.encode([problem.prompt for problem in problems])
     groups = [Group(problem, ids) for problem, ids in zip(problems, prompts, strict=True)]
 
     # 1. The policy writes. Groups that are done are on their way to the service meanwhile.
-    pending = roll_out(run, groups, step, laps)
+    pending = roll_out(session, groups, step, laps)
 
     # 2. While the last scores are on their way: what would the policy have done at the start?
     look = gold_watch.looks_at(step)
-    if settings.kl_beta or look or step % run.config.evaluation.every == 0:
-        read_with_reference(run.reference, groups, settings)
+    if settings.kl_beta or look or step % session.config.evaluation.every == 0:
+        read_with_reference(session.reference, groups, settings)
         laps.lap("reference")
 
     # 3. The service's verdicts, and how each completion compares with its group.
     for rollouts, future in pending:
-        scores = run.signals.result_of(future)
+        scores = session.signals.result_of(future)
         for rollout, score in zip(rollouts, scores, strict=True):
             rollout.score = score
     laps.lap("score")
@@ -185,16 +183,11 @@ def take_one_step(
     asked = gold_watch.ask(groups, step)
 
     # 4. The policy learns.
-    rate = learning_rate(
-        step,
-        settings.steps,
-        peak=settings.learning_rate,
-        warmup=settings.warmup_steps,
-        decay_from=0.0,
-        final=settings.final_learning_rate,
+    rate = learning_rate(step, settings)
+    shuffled = random.Random(f"{session.config.seed}/minibatches/{step}").sample(
+        groups, len(groups)
     )
-    shuffled = random.Random(f"{run.config.seed}/minibatches/{step}").sample(groups, len(groups))
-    learned = update(run.policy, optimizer, shuffled, settings, rate)
+    learned = update(session.policy, optimizer, shuffled, settings, rate)
     laps.lap("update")
     row = {"step": step + 1} | describe(groups) | {"learning_rate": rate} | learned
 
@@ -208,9 +201,9 @@ def take_one_step(
 # --- 1. rollouts ------------------------------------------------------------------------
 
 
-def roll_out(run: Run, groups: Sequence[Group], step: int, laps: Laps) -> list[Pending]:
+def roll_out(session: Session, groups: Sequence[Group], step: int, laps: Laps) -> list[Pending]:
     """Fills `groups` with rollouts, and asks for scores as soon as whole groups are written."""
-    settings, policy = run.config.grpo, run.policy
+    settings, policy = session.config.grpo, session.policy
     sampling = Sampling(
         group_size=settings.group_size,
         max_new_tokens=settings.max_new_tokens,
@@ -219,38 +212,33 @@ def roll_out(run: Run, groups: Sequence[Group], step: int, laps: Laps) -> list[P
         pad_id=policy.pad_id,
         batch_size=settings.sampling_batch,
     )
-    generator = generator_for(policy.model.device, run.config.seed, "rollout", step)
+    generator = generator_for(policy.model.device, session.config.seed, "rollout", step)
     prompts = [group.prompt_ids for group in groups]
     pending, waiting = list[Pending](), list[Completion]()
     for ended in sample(policy.model, prompts, sampling, generator):
         laps.lap("generate")
         waiting += ended
         if len(waiting) >= SEND_AT:
-            pending.append(send(run, groups, waiting))
+            pending.append(send(session, groups, waiting))
             waiting = []
         laps.lap("score")
     laps.lap("generate")
     if waiting:
-        pending.append(send(run, groups, waiting))
+        pending.append(send(session, groups, waiting))
     return pending
 
 
-def send(run: Run, groups: Sequence[Group], completions: Sequence[Completion]) -> Pending:
+def send(session: Session, groups: Sequence[Group], completions: Sequence[Completion]) -> Pending:
     """Files completions under their groups and asks for their scores."""
-    texts = run.policy.decode([completion.token_ids for completion in completions])
+    texts = session.policy.decode([completion.token_ids for completion in completions])
     rollouts, samples = [], []
     for completion, text in zip(completions, texts, strict=True):
         group = groups[completion.prompt]
         rollouts.append(Rollout(completion, text))
-        samples.append(
-            group.problem.sample(text)
-            | {
-                "id": f"{completion.prompt}/{len(group.rollouts)}",
-                "group": str(completion.prompt),
-            }
-        )
+        own = {"id": f"{completion.prompt}/{len(group.rollouts)}", "group": str(completion.prompt)}
+        samples.append(group.problem.sample(text) | own)
         group.rollouts.append(rollouts[-1])
-    return rollouts, run.submit(samples)
+    return rollouts, session.submit(samples)
 
 
 # --- 2. the reference -------------------------------------------------------------------
@@ -313,7 +301,12 @@ def update(
     for start in range(settings.minibatches):
         minibatch = [group.scored() for group in groups[start :: settings.minibatches]]
         tokens = sum(len(ids) for group in minibatch for ids in group.completion_ids)
-        learnable = [group for group in minibatch if has_gradient(group, settings)]
+        # Without spread the advantages are zero, and so is the gradient but for that of the KL.
+        learnable = [
+            group
+            for group in minibatch
+            if has_spread(group.rewards) or (settings.kl_beta and group.rollouts)
+        ]
         for batch in micro_batches(learnable, settings.micro_batch_tokens):
             losses, counts = token_losses(policy, batch, settings)
             (losses.sum() / tokens).backward()
@@ -329,10 +322,6 @@ def update(
     }
 
 
-def has_gradient(group: Group, settings: GrpoConfig) -> bool:
-    return has_spread(group.rewards) or bool(settings.kl_beta and group.rollouts)
-
-
 def token_losses(
     policy: Policy, groups: Sequence[Group], settings: GrpoConfig
 ) -> tuple[Tensor, Counter[str]]:
@@ -341,14 +330,12 @@ def token_losses(
     new = log_probs(policy, groups, settings)
     old = new.new_tensor([x for rollout in rollouts for x in rollout.completion.log_probs])
     advantage = new.new_tensor([r.advantage for r in rollouts for _ in r.completion.token_ids])
-    losses = clipped_surrogate(new, old, advantage, settings.clip_low, settings.clip_high)
+    clip = settings.clip_low, settings.clip_high
+    losses = clipped_surrogate(new, old, advantage, *clip)
     if settings.kl_beta:
         reference = new.new_tensor([x for rollout in rollouts for x in rollout.reference_log_probs])
         losses = losses + settings.kl_beta * k3(new, reference)
-    ratio = (new.detach() - old).exp()
-    low = (ratio < 1 - settings.clip_low) & (advantage < 0)
-    high = (ratio > 1 + settings.clip_high) & (advantage > 0)
-    return losses, Counter(low=int(low.sum()), high=int(high.sum()))
+    return losses, held_back(new, old, advantage, *clip)
 
 
 def log_probs(policy: Policy, groups: Sequence[Group], settings: GrpoConfig) -> Tensor:
@@ -356,31 +343,3 @@ def log_probs(policy: Policy, groups: Sequence[Group], settings: GrpoConfig) -> 
     layout = (packed if settings.packed else plain)(groups, policy.pad_id)
     logits = completion_logits(policy.model, layout) / settings.temperature
     return log_probs_of(logits, layout.targets)
-
-
-def clipped_surrogate(
-    new: Tensor, old: Tensor, advantage: Tensor, clip_low: float, clip_high: float
-) -> Tensor:
-    """The loss of each token (Schulman et al. 2017, eq. 7, with a bound for either side).
-
-    Args:
-        new: (tokens,) log-probabilities under the policy being trained.
-        old: (tokens,) the same when the tokens were sampled.
-        advantage: (tokens,) that of the completion the token is in.
-
-    Returns:
-        (tokens,) minus the smaller of ratio * advantage and clipped ratio * advantage.
-    """
-    ratio = (new - old).exp()
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    return -torch.minimum(ratio * advantage, clipped * advantage)
-
-
-def k3(new: Tensor, reference: Tensor) -> Tensor:
-    """An estimate of KL(policy || reference) from each sampled token, (tokens,).
-
-    Unbiased, never negative, and of low variance (Schulman 2020, "Approximating KL
-    divergence"): with r = reference / policy, it is r - 1 - log r.
-    """
-    log_ratio = reference - new
-    return log_ratio.exp() - 1 - log_ratio
