@@ -10,7 +10,7 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers test-container check format reward-diff bench soak clean
+.PHONY: help demo test test-trainers test-container check format docs reward-diff bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ format: $(VENV)/.dev ## rewrite the sources as the checks want them
 reward-diff: $(VENV)/.dev ## what is rewarded otherwise than at BASE (default: the last release)
 	$(BIN)/python -m benchmarks.reward_diff $(if $(BASE),--base $(BASE))
 
+docs: $(VENV)/.dev ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: $(VENV)/.dev ## measure everything the README claims; writes benchmarks/results/
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
@@ -69,4 +72,4 @@ soak: $(VENV)/.dev ## run programs for long, and far too many (five minutes)
 	$(BIN)/python -m benchmarks code_soak
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(TRAINERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRAINERS) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

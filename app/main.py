@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 
 from app.grouping.schemas import GroupsResponse
 from app.hosting import Hosted
-from app.http import errors, openapi
+from app.http import docs_pages, errors, openapi
 from app.http.idempotency import IdempotencyCache
 from app.http.keys import BEARER, key_check
 from app.http.limits import HeaderLimit
@@ -25,7 +25,9 @@ from app.lanes.model import ModelLane
 from app.lanes.sandbox import SandboxLane
 from app.protocols.gateway import Gateway
 from app.protocols.registry import foreign_routers
+from app.routes.details import details_components
 from app.routes.discovery import discovery_router, health_router
+from app.routes.exchange import Exchange
 from app.routes.groups import groups_router
 from app.routes.monitors import monitors_router
 from app.routes.reward_models import reward_models_router
@@ -64,6 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("assay-server"),
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         responses={422: {"model": Problem, "description": "A malformed request"}},
     )
     app.state.settings = settings
@@ -71,20 +75,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.check_key = key_check(settings)
     guarded = [Depends(BEARER)] if settings.api_keys else []
     answered = IdempotencyCache(settings.idempotency_bytes)
+    exchange = Exchange(settings, registry, scheduler, answered)
     for router in (
-        score_router(settings, registry, scheduler, answered),
-        groups_router(settings, registry, scheduler, answered),
+        score_router(exchange),
+        groups_router(exchange),
         discovery_router(registry),
         reward_models_router(hosted.models),
         monitors_router(),
-        *foreign_routers(Gateway(settings, registry, scheduler, hosted.judges)),
+        *foreign_routers(Gateway(exchange, hosted.judges)),
     ):
         app.include_router(router, dependencies=guarded)
     app.include_router(health_router(scheduler, metrics))
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
-    openapi.describe(app, (ScoreResponse, GroupsResponse))
+    openapi.describe(app, (ScoreResponse, GroupsResponse), details_components(registry.types))
+    docs_pages.install(app)
     return app
 
 

@@ -1,7 +1,9 @@
-"""Every setting of the service, and the only reader of its TOML file and environment.
+"""Every setting of the service, and the only reader of its TOML file and `ASSAY_…` variables.
 
-A value is taken from the command line, else from `ASSAY_…` in the environment, else from
-the TOML file, else it is the default below. `assay.example.toml` shows them all.
+Judges read others for themselves (`judges/llm/endpoint.py`): the one that `api_key_env` names,
+and those of proxies. A value is taken from the command line, else from `ASSAY_…` in the
+environment, else from the TOML file, else it is the default below. `assay.example.toml` shows
+them all.
 """
 
 from __future__ import annotations

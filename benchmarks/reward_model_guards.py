@@ -2,7 +2,7 @@
 
 A head on MiniLM learns hh-rlhf's harmless pairs, and others PandaLM's and LLMBar's
 instructions, each time without one part of the prompts. The guards of each are fitted to its
-training texts, and every attack of `judges/reward_model/report/attacks.py` is tried on the
+training texts, and every attack of `judges/reward_model/guards/degenerate.py` is tried on the
 prompts left out. An attack wins a prompt where it earns more than all of the prompt's own
 answers, guards on for both. What the guards do to real answers is measured on all held-out pairs:
 how many they flag, and whether they make people's preferences easier or harder to see in the
@@ -25,24 +25,19 @@ from typing import Any
 import torch
 
 from benchmarks.results import Row, write
+from judges.reward_model.guards.degenerate import ATTACKS, Attack, Target
 from judges.reward_model.guards.fitting import MAX_TEXTS, attacked, fit_guards, hash_of
-from judges.reward_model.guards.guards import Guards
-from judges.reward_model.guards.outside_service import Guarding
+from judges.reward_model.guards.guards import Guarding, Guards
+from judges.reward_model.model.baseline import Baseline
+from judges.reward_model.model.card import Card
 from judges.reward_model.model.embedding import Remembered, embed
-from judges.reward_model.model.model import Card, Reference, RewardModel
+from judges.reward_model.model.model import RewardModel
 from judges.reward_model.model.render import Prompt
-from judges.reward_model.report.attacks import (
-    ATTACKS,
-    Attack,
-    AttackResult,
-    Score,
-    Target,
-    run_attacks,
-)
+from judges.reward_model.preferences import Pair, fold_of, load_preferences, pairs_of
+from judges.reward_model.report.attacks import AttackResult, Score, run_attacks
 from judges.reward_model.report.report import Guarded, measure, measure_guarded
 from judges.reward_model.train.bases import deeper_layers, load_base
 from judges.reward_model.train.commands import quieten
-from judges.reward_model.train.data import Pair, fold_of, load_preferences, pairs_of
 from judges.reward_model.train.options import Options
 from judges.reward_model.train.shortcuts import averaging_at_once
 from judges.reward_model.train.texts import encode_pairs, score_texts
@@ -76,8 +71,8 @@ def _swapped(target: Target) -> str:
 
 
 NEW_KINDS = (
-    Attack("words in reverse", lambda t: " ".join(reversed(t.answer.split())), repeats_answer=True),
-    Attack("words swapped two by two", _swapped, repeats_answer=True),
+    Attack("words in reverse", lambda t: " ".join(reversed(t.answer.split()))),
+    Attack("words swapped two by two", _swapped),
     Attack(
         "prompt echoed in a promise",
         lambda t: (
@@ -136,13 +131,13 @@ def measured(name: str, pairs: Sequence[Pair], part: int) -> Measured:
     with averaging_at_once(model.network):
         vectors, score = Remembered(partial(embed, model=model)), scorer(model)
         natural, answers = texts_of(known)[:MAX_TEXTS], texts_of(held_out)
-        reference = Reference.of(torch.tensor([r for r in score(answers) if r is not None]))
+        baseline = Baseline.of(torch.tensor([r for r in score(answers) if r is not None]))
 
         def fitted(attacks: Sequence[Attack]) -> Guarding:
             card = fit_guards(natural, attacked(natural, attacks), embed=vectors.of)
             guards = Guards.from_card(card)
             assert guards is not None
-            return Guarding(guards, vectors.of, reference)
+            return Guarding(guards, vectors.of, baseline)
 
         def results(attacks: Sequence[Attack], guarding: Guarding) -> list[AttackResult]:
             return run_attacks(

@@ -19,10 +19,10 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks.results import Row, write
+from judges.reward_model.preferences import Pair, fold_of, load_preferences, split
 from judges.reward_model.report.metrics import Accuracy, accuracy, by_length, longer_wins
 from judges.reward_model.train.bases import load_base
 from judges.reward_model.train.commands import quieten
-from judges.reward_model.train.data import Pair, fold_of, load_preferences, split
 from judges.reward_model.train.options import Options
 from judges.reward_model.train.shortcuts import features_and_states
 from judges.reward_model.train.texts import Texts, budgeted, encode_pairs

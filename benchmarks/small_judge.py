@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.rubric_judges import read, reply_of, usage
 from judges.llm.base import Ask, Reply
-from judges.rubric.calibration import sigmoid
+from judges.statistics import sigmoid
 
 BUCKETS = 1 << 13
 """Weights, into which features are hashed: so few that it errs, as judges do."""

@@ -20,13 +20,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from operator import mul
 from statistics import fmean, stdev
 from typing import Any, Literal
+
+from judges.statistics import Point, least_squares
 
 Regime = Literal["best_of_n", "training"]
 
@@ -54,9 +56,6 @@ FARTHEST = 100.0
 
 NEGLIGIBLE = 1e-15
 """A chance below which a candidate is never the best."""
-
-Point = tuple[float, float, float]
-"""Distance d, gold, and the weight of that observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +129,6 @@ class Verdict:
     length_change: float | None = None
     """Mean length now over that where gold was best: the usual suspect."""
     flagged: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Monitor:
@@ -311,6 +307,7 @@ def peak_kl(a: float, b: float, regime: Regime) -> float | None:
 
 
 def points(observations: Iterable[Observation]) -> list[Point]:
+    """Distance d and gold, weighted by how exactly gold is known."""
     return [
         (each.distance, each.gold, 1 / max(each.gold_error, SMALLEST_ERROR) ** 2)
         for each in observations
@@ -331,38 +328,3 @@ def square(d: float) -> float:
 
 def entropic(d: float) -> float:
     return d * math.log(d) if d > 0 else 0.0
-
-
-def least_squares(
-    found: Sequence[Point], terms: tuple[Callable[[float], float], ...]
-) -> list[float]:
-    """Weighted coefficients of gold as a sum of `terms` of d, by the normal equations."""
-    rows = [([term(d) for term in terms], gold, weight) for d, gold, weight in found]
-    heaviest = max(weight for _, _, weight in rows)
-    count = range(len(terms))
-    matrix = [
-        [math.fsum(w / heaviest * x[i] * x[j] for x, _, w in rows) for j in count]
-        + [math.fsum(w / heaviest * x[i] * y for x, y, w in rows)]
-        for i in count
-    ]
-    return solved(matrix)
-
-
-def solved(matrix: list[list[float]]) -> list[float]:
-    """The solution of a linear system, right-hand side last, by elimination with pivots.
-
-    A direction that the data say nothing about gets 0.
-    """
-    size = len(matrix)
-    for column in range(size):
-        pivot = max(range(column, size), key=lambda row: abs(matrix[row][column]))
-        matrix[column], matrix[pivot] = matrix[pivot], matrix[column]
-        if abs(matrix[column][column]) < 1e-12:
-            matrix[column] = [float(i == column) for i in range(size)] + [0.0]
-        for row in range(size):
-            if row != column:
-                factor = matrix[row][column] / matrix[column][column]
-                matrix[row] = [
-                    x - factor * y for x, y in zip(matrix[row], matrix[column], strict=True)
-                ]
-    return [row[-1] / row[i] for i, row in enumerate(matrix)]

@@ -126,6 +126,7 @@ class Scorer(ABC, Generic[P]):
     reads: ClassVar[frozenset[Reads]] = frozenset({"text"})
     """What it reads of a completion. All else passes it by untouched; a completion that holds
     other things and none of these is `unreadable`, which is an error and no price."""
+    details_type: ClassVar[Any] = None  # a TypedDict of what `details` may hold; None: nothing
     requires: ClassVar[tuple[Literal["prompt", "reference"], ...]] = ()
     """Fields of `Sample` that must be present."""
     example: ClassVar[Mapping[str, Any]]

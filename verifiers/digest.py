@@ -25,6 +25,7 @@ import ast
 import dis
 import gc
 import hashlib
+import pkgutil
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,6 +55,9 @@ STARTED: Mapping[str, tuple[str, ...]] = {
 }
 """What a module runs without an import that could be followed."""
 
+LOADED_BY_NAME = frozenset({"verifiers.sandbox.languages"})
+"""Packages that import their modules by name. All of them count."""
+
 DISTRIBUTIONS: Mapping[str, str | None] = {
     "httpx": None,
     "jsonschema": "jsonschema",
@@ -70,6 +74,7 @@ DISTRIBUTIONS: Mapping[str, str | None] = {
     "sympy": "sympy",
     "torch": "torch",
     "transformers": "transformers",
+    "typing_extensions": None,
 }
 """What is imported, and who brings it; None where it carries and does not decide."""
 
@@ -124,6 +129,7 @@ def deciding(module: str) -> Deciding:
                 modules[name] = found.digest
                 open_names += found.imports
                 open_names += STARTED.get(name, ())
+                open_names += submodules(name) if name in LOADED_BY_NAME else ()
         elif top_level(name) not in sys.stdlib_module_names:
             packages.add(top_level(name))
     return Deciding(modules or {module: UNREADABLE}, frozenset(packages))
@@ -187,6 +193,12 @@ def loaded(spec: ModuleSpec, loader: Any) -> Module:
     return Module(UNREADABLE, frozenset())
 
 
+def submodules(package: str) -> list[str]:
+    spec = spec_of(package)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders or [])]
+
+
 @cache
 def spec_of(name: str) -> ModuleSpec | None:
     """Where a module is. Imports nothing, as `find_spec` would: not even its packages."""
@@ -218,11 +230,20 @@ def module_of(source: str, package: str) -> Module:
     return Module(digest_of(form), frozenset(imported(imports, package)))
 
 
+def statements(items: list[Any]) -> list[Any]:
+    """Those that are not only text."""
+    return [
+        item
+        for item in items
+        if item.__class__ is not ast.Expr or item.value.__class__ is not ast.Constant
+    ]
+
+
 def syntax_form(node: ast.AST, imports: list[ast.Import | ast.ImportFrom]) -> list[Any]:
     """A syntax tree as nested lists, without what does not count. Collects its imports."""
     kind = node.__class__
     if kind is ast.If and is_for_type_checkers(node.test):  # type: ignore[attr-defined]
-        return [syntax_form(each, imports) for each in node.orelse]  # type: ignore[attr-defined]
+        return [syntax_form(each, imports) for each in statements(node.orelse)]  # type: ignore[attr-defined]
     if kind is ast.Import or kind is ast.ImportFrom:
         imports.append(node)  # type: ignore[arg-type]
     form: list[Any] = [kind.__name__]
@@ -233,8 +254,7 @@ def syntax_form(node: ast.AST, imports: list[ast.Import | ast.ImportFrom]) -> li
             form.append(
                 [
                     syntax_form(item, imports) if isinstance(item, ast.AST) else item
-                    for item in value
-                    if item.__class__ is not ast.Expr or item.value.__class__ is not ast.Constant
+                    for item in statements(value)
                 ]
             )
         else:

@@ -6,6 +6,9 @@ these, and become the error of a score:
     ScoringError                 code                    retryable
     ├── MissingField             missing_field           no
     ├── InvalidReference         invalid_reference       no
+    ├── Unreadable               unreadable              no
+    ├── UnknownOwnScorer         unknown_scorer          no
+    ├── UnusableOwnScorer        invalid_scorer          no
     ├── DeadlineExceeded         deadline_exceeded       yes
     ├── ShuttingDown             shutting_down           yes
     ├── SandboxUnavailable       sandbox_unavailable     yes
@@ -39,6 +42,24 @@ class InvalidReference(ScoringError):
     """The reference cannot be used by this scorer."""
 
     code = "invalid_reference"
+
+
+class Unreadable(ScoringError):
+    """The sample holds nothing that this scorer reads, or a value that nobody can read."""
+
+    code = "unreadable"
+
+
+class UnknownOwnScorer(ScoringError):
+    """The scorer that the sample names for itself does not exist."""
+
+    code = "unknown_scorer"
+
+
+class UnusableOwnScorer(ScoringError):
+    """The scorer that the sample names for itself does not take these parameters."""
+
+    code = "invalid_scorer"
 
 
 class DeadlineExceeded(ScoringError):

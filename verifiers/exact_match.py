@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
 from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
@@ -39,6 +40,13 @@ class ExactMatchParameters(Parameters):
     )
 
 
+class ExactMatchDetails(TypedDict, total=False):
+    """`details` of a score of `exact_match`."""
+
+    limit: str
+    """What a rejected answer exceeds."""
+
+
 class ExactMatch(Verifier[ExactMatchParameters]):
     """Rewards an answer equal to the reference, or to any one of several.
 
@@ -49,6 +57,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
     version = "1"
     parameters_type = ExactMatchParameters
     reference_type = str | Annotated[list[str], Field(min_length=1, max_length=MAX_ACCEPTED)]
+    details_type = ExactMatchDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "What is the capital of France?",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import regex
 from pydantic import Field, model_validator
+from typing_extensions import TypedDict
 
 from verifiers import reasoning
 from verifiers.base import Parameters, Sample, Score, Verifier
@@ -66,6 +67,13 @@ class FormatParameters(Parameters):
         return self
 
 
+class FormatDetails(TypedDict, total=False):
+    """`details` of a score of `format`."""
+
+    faults: dict[str, str]
+    """What is wrong, by the demand that is not met."""
+
+
 class Format(Verifier[FormatParameters]):
     """Rewards the demanded form: one block of reasoning, one box, one answer in tags.
 
@@ -77,6 +85,7 @@ class Format(Verifier[FormatParameters]):
     name = "format"
     version = "1"
     parameters_type = FormatParameters
+    details_type = FormatDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "What is 6 times 7? Think first, then put the answer in a box.",
         "completion": "<think>Seven sixes are 42.</think>\nIt is \\boxed{42}.",

@@ -26,6 +26,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, MissingField, Parameters, Sample, Score, Verifier
 from verifiers.extract import ANSWER_FROM_HELP, AnswerFrom, answer_in
@@ -297,6 +298,15 @@ class JsonSchemaParameters(Parameters):
     answer_from: AnswerFrom = Field("fenced", description=ANSWER_FROM_HELP)
 
 
+class JsonSchemaDetails(TypedDict, total=False):
+    """`details` of a score of `json_schema`."""
+
+    violation: str
+    """Where the answer first fails, and how."""
+    limit: str
+    """What a rejected answer exceeds."""
+
+
 class JsonSchema(Verifier[JsonSchemaParameters]):
     """Rewards an answer that is strict JSON and fits a JSON Schema.
 
@@ -311,6 +321,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     lane = "cpu"
     parameters_type = JsonSchemaParameters
     reference_type = Schema
+    details_type = JsonSchemaDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": 'Which city, and which year? Answer as {"city": …, "year": …}.',
         "completion": '```json\n{"city": "Paris", "year": 1900}\n```',

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import regex
 from pydantic import Field, model_validator
+from typing_extensions import TypedDict
 
 from verifiers.base import Parameters, Sample, Score, Verifier
 
@@ -54,6 +55,13 @@ class LengthParameters(Parameters):
         return self
 
 
+class LengthDetails(TypedDict, total=False):
+    """`details` of a score of `length`."""
+
+    length: int
+    """Of the completion, in `unit`s."""
+
+
 class Length(Verifier[LengthParameters]):
     """Rewards staying within a length: 0, falling to -1 over the last stretch before it.
 
@@ -64,6 +72,7 @@ class Length(Verifier[LengthParameters]):
     name = "length"
     version = "1"
     parameters_type = LengthParameters
+    details_type = LengthDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Say hello.",
         "completion": "Hello!",

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.answer_clusters import Vote, cluster, vote
 from verifiers.base import (
@@ -72,6 +73,17 @@ class FinalAnswer(Verifier[MajorityParameters]):
         return Score(reward=1.0, outcome="correct", answer=found.text)
 
 
+class MajorityDetails(TypedDict, total=False):
+    """`details` of a score of `majority`."""
+
+    votes: int
+    """Completions of the group with the same answer, this one included."""
+    share: float
+    """`votes` as a share of the group."""
+    tie: bool
+    """Several answers were equally common, so that none is the majority's."""
+
+
 class Majority(Scorer[MajorityParameters]):
     """Rewards an answer that is mathematically the most common one of its group.
 
@@ -83,6 +95,7 @@ class Majority(Scorer[MajorityParameters]):
     name = "majority"
     version = "1"
     parameters_type = MajorityParameters
+    details_type = MajorityDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "What is 6 times 7?",
         "completion": "6 * 7 = \\boxed{42}",

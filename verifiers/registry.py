@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -115,16 +116,16 @@ class Registry:
         """Builds every scorer anew from now on: something that they rest on was replaced."""
         self._built.clear()
 
-    def build(self, spec: ScorerSpec) -> Scorer[Any]:
+    def build(self, spec: ScorerSpec, *, depth: int = 0) -> Scorer[Any]:
         """The scorer that `spec` describes.
+
+        Args:
+            depth: how many composites and presets it lies in.
 
         Raises:
             UnknownScorer: no scorer or preset has this name.
             SpecError: the parameters do not fit the scorer.
         """
-        return self._build(spec, depth=0)
-
-    def _build(self, spec: ScorerSpec, depth: int) -> Scorer[Any]:
         key = spec if isinstance(spec, str) else canonical(spec)
         if key in self._built:
             self._built.move_to_end(key)
@@ -132,7 +133,7 @@ class Registry:
         if depth > MAX_DEPTH:
             raise SpecError([((), f"scorers are nested more than {MAX_DEPTH} deep")])
         if isinstance(spec, str) and spec in self.presets:
-            scorer = self._build(self.presets[spec], depth + 1)
+            scorer = self.build(self.presets[spec], depth=depth + 1)
         else:
             scorer = self._create({"type": spec} if isinstance(spec, str) else spec, depth)
         self._built[key] = scorer
@@ -155,7 +156,7 @@ class Registry:
         except ValidationError as error:
             raise SpecError(faults_in(error, given)) from None
         services = Services(
-            build=lambda part: self._build(part, depth + 1),
+            build=partial(self.build, depth=depth + 1),
             run=self._run,
             types=self.types,
             hosted=self._hosted,

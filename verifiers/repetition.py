@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import regex
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import Parameters, Sample, Score, Verifier
 from verifiers.length import SPACELESS, WORD_CHARACTERS
@@ -30,6 +31,15 @@ class RepetitionParameters(Parameters):
     )
 
 
+class RepetitionDetails(TypedDict, total=False):
+    """`details` of a score of `repetition`."""
+
+    ngrams: int
+    """Of the completion."""
+    distinct: int
+    """N-grams that differ."""
+
+
 class Repetition(Verifier[RepetitionParameters]):
     """Rewards not repeating oneself: minus the share of n-grams that occurred before.
 
@@ -46,6 +56,7 @@ class Repetition(Verifier[RepetitionParameters]):
     name = "repetition"
     version = "1"
     parameters_type = RepetitionParameters
+    details_type = RepetitionDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Describe a fox.",
         "completion": "A small hunter with red fur, keen ears and a tail as long as its luck.",

@@ -1,13 +1,30 @@
 """What is scored, as it comes over the wire, and the limits of what may come.
 
 Read with pydantic, whose complaints name every offending field.
+
+A message may hold more than text: tool calls, reasoning, pictures, whatever chat APIs think of
+next. All of it is kept as it came and none of it can fail a request. What of it a scorer reads,
+the scorer declares (see `Reads`); what is text, and what is silence, is said at `Message`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
+
+from verifiers.errors import Unreadable
+
+Reads = Literal["text", "calls", "reasoning", "images", "turns"]
+"""What of a completion a scorer may read."""
 
 MAX_TEXT_CHARACTERS = 4 * 1024 * 1024
 """No policy writes four million characters: a request that holds such a string is broken.
@@ -77,9 +94,6 @@ def few(value: Any) -> Any:
     return value
 
 
-Reads = Literal["text", "calls", "reasoning", "images", "turns"]
-"""What there can be in a completion for a scorer to read."""
-
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Json = Annotated[JsonValue, BeforeValidator(shallow)]
@@ -88,34 +102,88 @@ ScorerSpec = Name | JsonObject
 """A scorer's or preset's name, or `{"type": NAME, **parameters}`."""
 
 
+TEXT_PARTS = ("text", "output_text", "input_text")
+"""Parts whose `text` is the message's text: of chat completions, and the two of the Responses
+API, one for what a policy wrote and one for what it was told. A type that is not here is no
+text, whatever it holds."""
+
+REASONING_PARTS = ("thinking", "redacted_thinking", "reasoning")
+"""Parts that are thoughts and say nothing; `reasoning_content` is the same as a member."""
+
+SAYING = ("tool_calls", "function_call", "refusal", "audio", "images")
+"""Members by which a message says something beside its content. The others describe it, or
+are thoughts."""
+
+
+def foreign(part: Any) -> Any:
+    """A part that holds no text.
+
+    Raises:
+        ValueError: it claims to, and its text is none.
+    """
+    if part.get("type") in TEXT_PARTS:
+        raise ValueError("the text of a text part is a string or null")
+    return part
+
+
 class TextPart(BaseModel):
-    """One text part of a multi-part message, as chat APIs write them."""
+    """A part of a message that is text. Its other members (`cache_control` …) are kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: Literal["text"]
-    text: Text
+    type: Literal["text", "output_text", "input_text"]
+    text: Text | None = None
+
+
+Part = Annotated[
+    TextPart | Annotated[dict[str, JsonValue], AfterValidator(foreign)],
+    Field(union_mode="left_to_right"),
+]
+"""One part of a message: text, or anything else, which is kept untouched."""
+
+Parts = Annotated[list[Part], BeforeValidator(few)]
 
 
 class Message(BaseModel):
-    """One chat message. Members that no scorer reads (`tool_calls`, `name` …) are kept."""
+    """One chat message. Members without a meaning here (`tool_calls`, `name` …) are kept.
+
+    Its text is its content, or what the text parts of its content hold, where null is empty.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     role: Name
-    content: Text | Annotated[list[TextPart], BeforeValidator(few)] | None = None
+    content: Text | Parts | None = None
 
     @model_validator(mode="after")
     def _is_shallow(self) -> Self:
         if self.model_extra:
             shallow(self.model_extra)
+        if isinstance(self.content, list):
+            for part in self.content:
+                if more := part if isinstance(part, dict) else part.model_extra:
+                    shallow(more)
         return self
 
     @property
     def text(self) -> str:
         if isinstance(self.content, str):
             return self.content
-        return "".join(part.text for part in self.content or ())
+        return "".join(
+            [part.text or "" for part in self.content or () if not isinstance(part, dict)]
+        )
+
+    @property
+    def says_more(self) -> bool:
+        """Whether it holds anything that is said and not as text: a call, a picture, a refusal.
+
+        Reasoning is not: whoever was cut off while thinking has said nothing.
+        """
+        extra = self.model_extra or {}
+        parts = self.content if isinstance(self.content, list) else ()
+        return any(extra.get(member) for member in SAYING) or any(
+            isinstance(part, dict) and part.get("type") not in REASONING_PARTS for part in parts
+        )
 
 
 class AssistantMessage(Message):
@@ -137,7 +205,7 @@ class Sample(BaseModel):
     reference: str | Json = Field(None, description="What is right, in the scorer's own form.")
     group: Name | None = Field(None, description="The prompt group this sample belongs to.")
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
-    metadata: JsonObject | None = Field(None, description="Kept in the log. No scorer reads it.")
+    metadata: JsonObject | None = Field(None, description="Your own notes. No scorer reads it.")
 
     @property
     def asked(self) -> str:
@@ -148,6 +216,19 @@ class Sample(BaseModel):
 
     @property
     def text(self) -> str:
-        """The completion as plain text."""
+        """The completion as plain text.
+
+        Silence is the policy's own fault and has a price: content that is empty, blank or null
+        is that text, also beside reasoning. Only what was said in another form than text, and
+        in that form alone, is no fault of the policy's and none that a text rule can price.
+
+        Raises:
+            Unreadable: the message holds calls, pictures or a refusal, and no text.
+        """
         completion = self.completion
-        return completion if isinstance(completion, str) else completion.text
+        if isinstance(completion, str):
+            return completion
+        text = completion.text
+        if not text.strip() and completion.says_more:
+            raise Unreadable("completion: it holds no text, which is what this scorer reads")
+        return text

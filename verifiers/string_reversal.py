@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Parameters, Sample, Score, Verifier
 from verifiers.exact_match import FLOOD_OF_MARKS, normalized
@@ -57,6 +58,13 @@ class StringReversalParameters(Parameters):
     )
 
 
+class StringReversalDetails(TypedDict, total=False):
+    """`details` of a score of `string_reversal`."""
+
+    limit: str
+    """What a rejected answer exceeds."""
+
+
 class StringReversal(Verifier[StringReversalParameters]):
     """Rewards the reference text written backwards."""
 
@@ -64,6 +72,7 @@ class StringReversal(Verifier[StringReversalParameters]):
     version = "1"
     parameters_type = StringReversalParameters
     reference_type = str
+    details_type = StringReversalDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Reverse: Hello, World",

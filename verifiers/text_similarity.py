@@ -12,7 +12,21 @@ All are sentence-level, against one reference, from 0 to 1:
     rouge_n, rouge_l   the F1 of ROUGE (Lin 2004): n-grams, longest common subsequence
 
 BLEU and GLEU compare words and punctuation marks as written; ROUGE and METEOR compare words
-alone, case folded. A policy that is rewarded for likeness alone learns to quote.
+alone, case folded.
+
+Tests compare them with the published implementations. Given the same tokens, BLEU is sacrebleu's
+with `smooth_method="add-k"`, GLEU is nltk's and ROUGE is rouge-score's. The departures:
+
+- Tokens. sacrebleu keeps a number such as 3.5 and a word such as snow-white in one piece;
+  here both fall into words and marks. rouge-score knows the letters a to z alone: of naïve it
+  makes na and ve, and of Chinese nothing. Here a word is one of any script.
+- BLEU of texts under four words. nltk's `method2` counts an n-gram that does not fit as one that
+  was missed; here, as in sacrebleu, it is not held against them, so a quoted word earns 1.
+- METEOR's order. Published is the alignment with the fewest chunks, whose search is exponential;
+  here it is the better of two greedy walks, from either end. On random short texts it has more
+  chunks than need be for one in ten, nltk's single walk for one in four.
+
+A policy that is rewarded for likeness alone learns to quote.
 """
 
 from __future__ import annotations
@@ -25,6 +39,7 @@ from typing import Any, ClassVar, Literal
 
 import regex
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score, Verifier
 
@@ -60,14 +75,22 @@ class TextSimilarityParameters(Parameters):
     metric: Metric = Field("fuzzy_match", description="How likeness is measured.")
 
 
+class TextSimilarityDetails(TypedDict, total=False):
+    """`details` of a score of `text_similarity`."""
+
+    limit: str
+    """What a rejected completion exceeds."""
+
+
 class TextSimilarity(Verifier[TextSimilarityParameters]):
     """Rewards likeness to the reference, by BLEU, ROUGE, METEOR or edit distance."""
 
     name = "text_similarity"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = TextSimilarityParameters
     reference_type = str
+    details_type = TextSimilarityDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Say in English: le chat est assis sur le tapis",
@@ -141,21 +164,26 @@ def gleu(ours: Tokens, theirs: Tokens) -> float:
 
 
 def meteor(ours: Tokens, theirs: Tokens) -> float:
-    matched = alignment(ours, theirs)
-    if not matched:
+    walks = alignment(ours, theirs), alignment(ours[::-1], theirs[::-1])
+    matches = len(walks[0])
+    if not matches:
         return 0.0
-    precision, recall = len(matched) / len(ours), len(matched) / len(theirs)
+    precision, recall = matches / len(ours), matches / len(theirs)
     mean = (1 + METEOR_RECALL_WEIGHT) * precision * recall
     mean /= recall + METEOR_RECALL_WEIGHT * precision
-    chunks = 1 + sum(after != (i + 1, j + 1) for (i, j), after in pairwise(matched))
-    return mean * (1 - 0.5 * (chunks / len(matched)) ** 3)
+    return mean * (1 - 0.5 * (min(map(chunks, walks)) / matches) ** 3)
+
+
+def chunks(pairs: Sequence[tuple[int, int]]) -> int:
+    """Into how many runs of neighbours, on both sides, an alignment falls."""
+    return 1 + sum(after != (i + 1, j + 1) for (i, j), after in pairwise(pairs))
 
 
 def alignment(ours: Tokens, theirs: Tokens) -> list[tuple[int, int]]:
     """Pairs of places with the same word, each place once, neighbours kept together.
 
     Greedy: a word goes where it continues its predecessor's chunk, else to the first place
-    that is left. The published search for the fewest chunks is exponential.
+    that is left.
     """
     places: defaultdict[str, deque[int]] = defaultdict(deque)
     for place, word in enumerate(theirs):

@@ -23,6 +23,7 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from typing_extensions import TypedDict
 
 from verifiers.base import (
     InternalError,
@@ -147,6 +148,13 @@ class BuiltGate(Part):
         return (self.factor(lowest), self.factor(highest))
 
 
+class WeightedDetails(TypedDict, total=False):
+    """`details` of a score of `weighted`."""
+
+    outcomes: dict[str, Outcome]
+    """Of every part, gates included."""
+
+
 class Weighted(Scorer[WeightedParameters]):
     """Rewards a weighted sum of named components, multiplied by gates.
 
@@ -158,6 +166,7 @@ class Weighted(Scorer[WeightedParameters]):
     version = "1"
     kind = "composite"
     parameters_type = WeightedParameters
+    details_type = WeightedDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Reverse: abc. Think first.",
         "completion": "<think>The last letter is c.</think>cba",

@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.grouping.advantages import Advantage, Estimator, Preset
 from app.grouping.selection import Selection
+from app.routes.faults import Sparing
 from app.routes.schemas import Summary, fault
 from verifiers.base import Sample, Score, Text
 from verifiers.sample import (
@@ -80,7 +81,7 @@ class Group(BaseModel):
         ]
 
 
-class GroupsRequest(BaseModel):
+class GroupsRequest(Sparing):
     """`POST /v1/groups`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -99,7 +100,9 @@ class GroupsRequest(BaseModel):
         "gave the majority answer.",
     )
     ks: list[K] = Field([1], max_length=MAX_KS, description="The k of every pass@k.")
-    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    run: Name | None = Field(
+        None, description="The training run these scores are for. Judges' caps count by it."
+    )
     deadline_s: float | None = Field(
         None,
         gt=0,

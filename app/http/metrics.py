@@ -48,12 +48,16 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def job(self, job: Job) -> None:
-        """Counts the scores of a finished job."""
-        for batch in job.batches:
-            scores = [score for index in batch.indices if (score := job.scores[index])]
-            tally: Tally[str] = Tally([score.outcome or outcome_of(score) for score in scores])
-            for outcome, count in tally.items():
-                self._scores.labels(batch.scorer.name, outcome).inc(count)
+        """Counts the scores of a finished job; of a sample that no scorer had, under "none"."""
+        tally = Tally(
+            [
+                (score.scorer.name if score.scorer else "none", score.outcome or outcome_of(score))
+                for score in job.scores
+                if score is not None
+            ]
+        )
+        for labels, count in tally.items():
+            self._scores.labels(*labels).inc(count)
 
     def watch(self, lanes: Iterable[Lane]) -> None:
         """Shows how full the lanes are, read when asked."""

@@ -6,6 +6,7 @@ routes that answer with them refer to them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ REF = "#/components/schemas/{name}"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
+DETAILS = "How the score came about, as `details_schema` in `GET /v1/scorers/{name}` says."
+
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -25,14 +28,22 @@ def answering(answer: type[msgspec.Struct], **more: Any) -> Responses:
     return {200: {"content": content}}
 
 
-def describe(app: FastAPI, answers: tuple[type[msgspec.Struct], ...]) -> None:
-    """Has the application's document describe these answers and all that is in them."""
+def describe(
+    app: FastAPI, answers: tuple[type[msgspec.Struct], ...], details: Mapping[str, Any]
+) -> None:
+    """Has the application's document describe these answers and all that is in them.
+
+    Args:
+        details: schemas of what a score's `details` may hold, by the name of the component.
+    """
     by_fastapi = app.openapi
 
     def document() -> dict[str, Any]:
         whole = by_fastapi()  # made once, and the same object every time
         _, components = msgspec.json.schema_components(answers, ref_template=REF)
-        whole["components"]["schemas"].update(components)
+        refs = [{"$ref": REF.format(name=name)} for name in details if name.startswith("details.")]
+        components["Score"]["properties"]["details"] = {"description": DETAILS, "anyOf": refs}
+        whole["components"]["schemas"].update({**components, **details})
         return whole
 
     app.openapi = document  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -19,6 +19,8 @@ from fastapi.routing import APIRoute
 
 from app.http import exact_json
 from app.http.errors import MAX_FAULTS, BodyTooLarge, Fault, NotJson, NotJsonType, NotJsonValue
+
+NOT_UNICODE = "lone surrogates are not Unicode text"
 
 
 class StrictRequest(Request):
@@ -46,7 +48,17 @@ class StrictRequest(Request):
         try:
             return exact_json.loads(body)
         except exact_json.NotStrictJson as error:
-            raise fault_in(body, error) from None
+            return self.reread(body, error)
+
+    def reread(self, body: bytes, error: exact_json.NotStrictJson) -> Any:
+        """What to make of a body that is not strict JSON: nothing.
+
+        Raises:
+            NotJson: nor is it lenient JSON.
+            NotJsonValue: naming the values that only lenient JSON has.
+        """
+        faults = list(islice(unspeakable(leniently(body, error)), MAX_FAULTS))
+        raise NotJsonValue("not strict JSON", faults=faults) if faults else NotJson(str(error))
 
 
 class StrictRoute(APIRoute):
@@ -54,6 +66,8 @@ class StrictRoute(APIRoute):
 
     The declaration is demanded because browsers send other types across origins unasked.
     """
+
+    request_type: ClassVar[type[StrictRequest]] = StrictRequest
 
     def check_key(self, request: Request) -> None:
         request.app.state.check_key(request)
@@ -65,7 +79,7 @@ class StrictRoute(APIRoute):
             self.check_key(request)
             if self.body_field is not None and not declares_json(request):
                 raise NotJsonType("send the header Content-Type: application/json")
-            strict = StrictRequest(request.scope, request.receive)
+            strict = self.request_type(request.scope, request.receive)
             if self.body_field is not None and not await strict.body():
                 raise NotJson("the body is empty")
             return await handle(strict)
@@ -86,16 +100,18 @@ def declares_json(request: Request) -> bool:
     )
 
 
-def fault_in(body: bytes, error: exact_json.NotStrictJson) -> Exception:
-    """What is wrong with a body that is not strict JSON: its field where there is one."""
+def leniently(body: bytes, error: exact_json.NotStrictJson) -> Any:
+    """The value as Python reads it.
+
+    Raises:
+        NotJson: it is none to Python, too.
+    """
     try:
-        lenient = json.loads(body)
+        return json.loads(body.decode(errors="surrogatepass"))
     except json.JSONDecodeError as plain:
-        return NotJson(f"{plain.msg} at line {plain.lineno}, column {plain.colno}")
+        raise NotJson(f"{plain.msg} at line {plain.lineno}, column {plain.colno}") from None
     except (ValueError, RecursionError):
-        return NotJson(str(error))
-    faults = list(islice(unspeakable(lenient), MAX_FAULTS))
-    return NotJsonValue("not strict JSON", faults=faults) if faults else NotJson(str(error))
+        raise NotJson(str(error)) from None
 
 
 def unspeakable(root: Any) -> Iterator[Fault]:
@@ -106,16 +122,14 @@ def unspeakable(root: Any) -> Iterator[Fault]:
         if isinstance(value, dict):
             for key in value:
                 if not is_unicode(key):
-                    yield (*path, key), "lone surrogates are not Unicode text"
+                    yield (*path, key), NOT_UNICODE
             stack.extend(((*path, key), inner) for key, inner in value.items())
         elif isinstance(value, list):
             stack.extend(((*path, index), inner) for index, inner in enumerate(value))
         elif isinstance(value, float) and not math.isfinite(value):
             yield path, "a finite number is needed"
         elif isinstance(value, str) and not is_unicode(value):
-            yield path, "lone surrogates are not Unicode text"
-        elif isinstance(value, int) and value.bit_length() > 1_000:
-            yield path, "a number this large is not representable"
+            yield path, NOT_UNICODE
 
 
 def is_unicode(text: str) -> bool:

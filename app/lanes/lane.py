@@ -18,6 +18,7 @@ import logging
 from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from app.lanes.well_formed import well_formed
@@ -110,16 +111,19 @@ class Batch:
         self.scorer = scorer
         self.indices = indices
         self.samples = [job.samples[index] for index in indices]
-        self._lowest, self._highest = scorer.reward_range
         self._identity = scorer.identity
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        return self.scorer.reward_range
 
     def settle(self, position: int, score: Score) -> None:
         """Gives a sample its score. Only the first one counts."""
         index = self.indices[position]
         if self.job.scores[index] is not None:
             return
-        reward = score.reward
-        if reward is not None and not self._lowest <= reward <= self._highest:
+        reward, (lowest, highest) = score.reward, self._range
+        if reward is not None and not lowest <= reward <= highest:
             logger.error("%s gave %r, out of its range", self.scorer.name, reward)
             score = Score.failed(InternalError(f"{self.scorer.name} left its reward range"))
         score = well_formed(score)
@@ -173,6 +177,7 @@ class Scheduler:
         self.lanes = {lane.name: lane for lane in lanes}
         self.draining = False
         self._max_completion_bytes = max_completion_bytes
+        self._short = max_completion_bytes // MAX_UTF8_BYTES
         self._on_finished = on_finished
         self._jobs: set[Job] = set()
 
@@ -221,7 +226,8 @@ class Scheduler:
             QueueFull: a lane has no room; nothing was started.
         """
         places: Counter[LaneName] = Counter()
-        by_scorer = positions(scorers)
+        one = len(set(scorers)) == 1  # as nearly always
+        by_scorer = {scorers[0]: range(len(scorers))} if one else positions(scorers)
         if not admitted:
             self._admit(by_scorer, places)
         job = Job(samples, on_score)
@@ -287,7 +293,12 @@ class Scheduler:
     async def _run(self, batch: Batch) -> None:
         """Runs a batch on its lane; whatever happens, no sample of it stays open."""
         try:
-            acceptable = self._without_floods(batch)
+            acceptable = batch
+            for sample in batch.samples:
+                completion = sample.completion
+                if not isinstance(completion, str) or len(completion) > self._short:
+                    acceptable = self._without_floods(batch)
+                    break
             if acceptable.samples:
                 lane = self.lanes[batch.scorer.lane]
                 await batch.scorer.score_each(acceptable.samples, acceptable.settle, lane)
@@ -303,15 +314,11 @@ class Scheduler:
         Checked once here for every scorer, so that none has to fear a megabyte of text.
         """
         limit = self._max_completion_bytes
-        short = limit // MAX_UTF8_BYTES
-        for sample in batch.samples:
-            if not isinstance(sample.completion, str) or len(sample.completion) > short:
-                break
-        else:
-            return batch
         kept = []
         for position, sample in enumerate(batch.samples):
-            if len(sample.text.encode()) <= limit:
+            completion = sample.completion
+            text = completion if isinstance(completion, str) else completion.text
+            if len(text.encode()) <= limit:
                 kept.append(batch.indices[position])
             else:
                 lowest = batch.scorer.lowest("rejected", completion_limit_bytes=limit)
@@ -328,9 +335,7 @@ class Scheduler:
 def positions(
     scorers: Sequence[AnyScorer | ScoringError],
 ) -> dict[AnyScorer | ScoringError, Sequence[int]]:
-    """Where each scorer is used. Nearly always one scorer is used everywhere."""
-    if len(set(scorers)) == 1:
-        return {scorers[0]: range(len(scorers))}
+    """Where each scorer is used."""
     indices: dict[AnyScorer | ScoringError, list[int]] = {}
     for index, scorer in enumerate(scorers):
         indices.setdefault(scorer, []).append(index)

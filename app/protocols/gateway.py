@@ -16,15 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.http.errors import Refused, Row
 from app.http.keys import key_in_any_form
-from app.lanes.lane import Scheduler
-from app.routes.exchange import unless_disconnected
-from app.settings import Settings
-from judges.llm.caller import calling
+from app.routes.exchange import Exchange
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
 from verifiers.errors import InvalidReference, MissingField
-from verifiers.registry import Registry
-from verifiers.sample import Message
+from verifiers.sample import AssistantMessage, Message
 from verifiers.score import ScoreError, to_json
 
 REFERENCE_FAULTS = frozenset({MissingField.code, InvalidReference.code})
@@ -60,10 +56,6 @@ class Unscored(Refused):
         super().__init__(error.message)
 
 
-class ClientLeft(Exception):
-    """Nobody waits for the reply any more."""
-
-
 class Gateway:
     """What the protocols share: where scorers and judges are found, and the way to the lanes.
 
@@ -71,16 +63,14 @@ class Gateway:
         SpecError: the default preset does not build.
     """
 
-    def __init__(
-        self, settings: Settings, registry: Registry, scheduler: Scheduler, judges: Judges
-    ) -> None:
-        self.settings = settings
-        self.registry = registry
+    def __init__(self, exchange: Exchange, judges: Judges) -> None:
+        self.settings = exchange.settings
+        self.registry = exchange.registry
         self.judges = judges
-        self._scheduler = scheduler
-        if (default := settings.protocols.default_preset) is not None:
+        self._exchange = exchange
+        if (default := self.settings.protocols.default_preset) is not None:
             try:
-                registry.build(default)
+                self.registry.build(default)
             except SpecError as error:
                 raise error.below("protocols", "default_preset") from None
 
@@ -111,17 +101,10 @@ class Gateway:
             return []
         if len(samples) > self.settings.max_samples:
             raise TooManySamples(f"a request may have {self.settings.max_samples} samples")
-        if isinstance(scorers, Scorer):
-            scorers = [scorers] * len(samples)
-        deadline_s = deadline_s or self.settings.deadline_s
-        # A key that nobody checks is not a caller's own: see the native route.
-        key = key_in_any_form(request) if self.settings.api_keys else ""
-        with calling(api_key=key, deadline_s=deadline_s):
-            job = self._scheduler.submit(scorers, samples, deadline_s=deadline_s)
-        scores = await unless_disconnected(request, job.result())
-        if scores is None:
-            raise ClientLeft
-        return scores
+        each = scorers if isinstance(scorers, Sequence) else [scorers] * len(samples)
+        return await self._exchange.score(
+            request, each, samples, deadline_s=deadline_s, find_key=key_in_any_form
+        )
 
 
 def rewards(scores: Sequence[Score]) -> list[float]:
@@ -156,7 +139,7 @@ def sample_of(**fields: Any) -> Sample:
         raise BadRequest(first_fault("sample", error, fields)) from None
 
 
-def conversation(messages: Sequence[Message]) -> tuple[list[Message], str]:
+def conversation(messages: Sequence[Message]) -> tuple[list[Message], AssistantMessage]:
     """The prompt, and the completion: a chat's last message.
 
     Raises:
@@ -165,7 +148,7 @@ def conversation(messages: Sequence[Message]) -> tuple[list[Message], str]:
     if not messages or messages[-1].role != "assistant":
         message = "the last message is what is scored: it has to be the assistant's"
         raise BadRequest(message, "messages", max(len(messages) - 1, 0))
-    return list(messages[:-1]), messages[-1].text
+    return list(messages[:-1]), AssistantMessage.model_validate(messages[-1].model_dump())
 
 
 def reply(content: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -28,8 +28,8 @@ from app.http.keys import key_in_any_form
 from app.http.quick_router import QuickRouter
 from app.http.strict_json import StrictRoute
 from app.lanes.lane import RETRY_AFTER_S
-from app.protocols.gateway import ClientLeft, Gateway
-from app.routes.exchange import CLIENT_CLOSED_REQUEST
+from app.protocols.gateway import Gateway
+from app.routes.exchange import CLIENT_CLOSED_REQUEST, ClientLeft
 
 logger = logging.getLogger(__name__)
 

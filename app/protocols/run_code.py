@@ -17,11 +17,11 @@ from app.protocols.gateway import BadRequest, Gateway, StrictBody, Unscored, rep
 from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score, Text
 from verifiers.code_execution.run_program import RunParameters, RunProgram
+from verifiers.sandbox.languages import LANGUAGES
 
-LANGUAGES = {"python": "python", "cpp": "cpp", "nodejs": "javascript", "bash": "bash"}
-"""SandboxFusion's names of the languages that there are here."""
+LANGUAGE_NAMES = {language.alias or name: name for name, language in LANGUAGES.items()}
+"""The languages that there are here, by SandboxFusion's names."""
 
-COMPILED = "cpp"
 DEFAULT_MEMORY_MB = 1_024
 LONGEST_RUN_S = 600.0
 SLACK_S = 5.0
@@ -67,8 +67,8 @@ def parse(body: RunCodeRequest) -> tuple[RunProgram, Sample]:
     Raises:
         BadRequest: another language, or files, of which programs here have none.
     """
-    if body.language not in LANGUAGES:
-        raise BadRequest(f"only {', '.join(LANGUAGES)} are run here", "language")
+    if body.language not in LANGUAGE_NAMES:
+        raise BadRequest(f"only {', '.join(LANGUAGE_NAMES)} are run here", "language")
     for name in ("files", "fetch_files"):
         if getattr(body, name):
             raise BadRequest("programs here have no files", name)
@@ -76,7 +76,7 @@ def parse(body: RunCodeRequest) -> tuple[RunProgram, Sample]:
     if memory_mb is None or memory_mb <= 0:
         memory_mb = DEFAULT_MEMORY_MB
     options: dict[str, Any] = {
-        "language": LANGUAGES[body.language],
+        "language": LANGUAGE_NAMES[body.language],
         "time_limit_s": min(max(body.run_timeout, 0.1), LONGEST_RUN_S),
         "memory_mb": min(max(memory_mb, 64), 16_384),
     }
@@ -97,7 +97,7 @@ def render(score: Score, language: str) -> RunCodeResponse:
     if score.outcome == "rejected":
         raise BodyTooLarge(f"a program may have {score.details['completion_limit_bytes']} bytes")
     verdict, stderr = score.details["verdict"], score.details["stderr"]
-    is_compiled = language == COMPILED
+    is_compiled = bool(LANGUAGES[language].compile)
     if is_compiled and verdict == "compile_error":
         failed = CommandRunResult(status="Error", return_code=1, stdout="", stderr=stderr)
         return RunCodeResponse(status="Failed", compile_result=failed)

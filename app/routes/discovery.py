@@ -13,6 +13,7 @@ from app.http.metrics import Metrics
 from app.http.quick_router import QuickRouter
 from app.http.strict_json import StrictRoute
 from app.lanes.lane import RETRY_AFTER_S, Scheduler
+from app.routes.details import details_schema
 from app.routes.schemas import (
     Health,
     LaneHealth,
@@ -95,6 +96,7 @@ def describe(registry: Registry, name: str) -> ScorerDescription:
         requires=list(scorer_type.requires),
         parameters_schema=scorer_type.parameters_type.model_json_schema(),
         reference_schema=scorer_type.reference_schema(),
+        details_schema=details_schema(scorer_type),
         unavailable=scorer_type.unavailable(),
         example=dict(scorer_type.example),
     )

@@ -1,23 +1,31 @@
-"""What every scoring route does around the scoring itself.
+"""What every scoring route shares, from the samples that it read to their scores.
 
-It builds the scorers that a request names, repeats a finished answer under its
-Idempotency-Key, and stops when the client leaves.
+    route -> Exchange.scorers -> Exchange.score -> Scheduler.submit
+
+A request names a scorer, and a sample may name its own. What is wrong with the request is
+raised; what is wrong with one sample stands in the place of its scorer and becomes its error.
 """
+
+from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 
-from app.http.errors import KeyReused, UnusableIdempotencyKey
+from app.http.errors import KeyReused, Refused, Row, UnusableIdempotencyKey
 from app.http.idempotency import IdempotencyCache, KeyBelongsToAnother
-from app.http.keys import key_of
+from app.http.keys import FindKey, key_of
+from app.lanes.lane import Scheduler
+from app.routes.faults import Path, sentence
 from app.settings import Settings
-from judges.llm.caller import Caller, calling
-from verifiers.base import Score, Scorer, Settle, SpecError
+from judges.llm.caller import CALLER, Caller, fingerprint
+from verifiers.base import Sample, Score, Scorer, ScoringError, Settle, SpecError
+from verifiers.errors import UnknownOwnScorer, UnusableOwnScorer
 from verifiers.registry import Registry, UnknownScorer
 from verifiers.sample import ScorerSpec
 
@@ -37,84 +45,150 @@ KEY_HELP = (
 
 T = TypeVar("T")
 
-Scoring = Callable[[Settle | None], Coroutine[Any, Any, list[Score]]]
-"""Scores the request, calling back with each score as it is there."""
+ScorerOrError = Scorer[Any] | ScoringError
 
 
-def on_behalf(
-    request: Request, settings: Settings, run: str | None, deadline_s: float
-) -> AbstractContextManager[Caller]:
-    """Whatever is submitted inside asks its judges for this request's run and key."""
-    # A key that nobody checks is not a caller's own: another would be a new purse.
-    key = key_of(request) if settings.api_keys else ""
-    return calling(run=run, api_key=key, deadline_s=deadline_s)
+class Owner(Protocol):
+    """A member of a request's list that may name a scorer of its own."""
+
+    scorer: ScorerSpec | None
 
 
-def resolve(
-    registry: Registry, request_spec: ScorerSpec | None, specs: Iterable[ScorerSpec | None], of: str
-) -> list[Scorer[Any]]:
-    """A scorer for every member of the request's list called `of`: its own, or the request's.
+class ClientLeft(Refused):
+    """Nobody waits for the answer any more."""
 
-    Raises:
-        UnknownScorer, SpecError: with the place in the request.
-    """
-    default = None if request_spec is None else build(registry, request_spec, "scorer")
-    scorers, faults = [], []
-    for index, spec in enumerate(specs):
-        if spec is None:
-            scorers.append(default)
-            continue
+    row = Row(CLIENT_CLOSED_REQUEST, "client_left", "The client left")
+
+
+class Exchange:
+    """The way from samples to scores, for all routes of one service."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        scheduler: Scheduler,
+        answered: IdempotencyCache,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.scheduler = scheduler
+        self._answered = answered
+
+    def scorers(
+        self,
+        spec: ScorerSpec | None,
+        owners: Sequence[Owner],
+        faults: Mapping[Path, ScoringError],
+        of: str,
+    ) -> list[ScorerOrError]:
+        """For every member of the request's list called `of` its own scorer, or the request's.
+
+        One whose shape is at fault, or whose own scorer is, has that error instead.
+
+        Raises:
+            UnknownScorer, SpecError: the request's scorer, with its place.
+        """
         try:
-            scorers.append(build(registry, spec, of, index, "scorer"))
-        except UnknownScorer:
-            raise
+            default = None if spec is None else self.registry.build(spec)
         except SpecError as error:
-            faults += error.faults
-    if faults:
-        raise SpecError(faults)
-    if len(set(scorers)) > MAX_SCORERS:
-        raise SpecError([((of,), f"more than {MAX_SCORERS} different scorers in one request")])
-    return [scorer for scorer in scorers if scorer is not None]  # all: the request checks that
+            raise error.below("scorer") from None
+        chosen: list[ScorerOrError] = []
+        for index, owner in enumerate(owners):
+            if faults and (of, index) in faults:
+                chosen.append(faults[of, index])
+            elif owner.scorer is not None:
+                chosen.append(self._own(owner.scorer))
+            else:
+                assert default is not None, "the request checks that there is one"
+                chosen.append(default)
+        if len(set(chosen)) > MAX_SCORERS:
+            built = {scorer for scorer in chosen if not isinstance(scorer, ScoringError)}
+            if len(built) > MAX_SCORERS:
+                message = f"more than {MAX_SCORERS} different scorers in one request"
+                raise SpecError([((of,), message)])
+        return chosen
 
-
-def build(registry: Registry, spec: ScorerSpec, *location: str | int) -> Scorer[Any]:
-    try:
-        return registry.build(spec)
-    except SpecError as error:
-        raise error.below(*location) from None
-
-
-async def once(
-    request: Request, key: str | None, answered: IdempotencyCache, run: Scoring
-) -> Scoring:
-    """`run`, or the answer that the request's Idempotency-Key already has."""
-    if key is None:
-        return run
-    if not key.strip():
-        raise UnusableIdempotencyKey("an empty key would be everybody's")
-    if len(key) > MAX_KEY_CHARACTERS:
-        raise UnusableIdempotencyKey(f"a key may have {MAX_KEY_CHARACTERS} characters")
-    owner = request.headers.get("authorization", "")
-    fingerprint = hashlib.blake2b(await request.body()).digest()
-
-    async def run_once(on_score: Settle | None) -> list[Score]:
+    def _own(self, spec: ScorerSpec) -> ScorerOrError:
         try:
-            return await answered.scores(f"{owner}\n{key}", fingerprint, lambda: run(on_score))
+            return self.registry.build(spec)
+        except UnknownScorer as error:
+            known = ", ".join(error.known)
+            return UnknownOwnScorer(f"{sentence(error.below('scorer').faults)}; known: {known}")
+        except SpecError as error:
+            return UnusableOwnScorer(sentence(error.below("scorer").faults))
+
+    async def score(
+        self,
+        request: Request,
+        scorers: Sequence[ScorerOrError],
+        samples: Sequence[Sample],
+        *,
+        run: str | None = None,
+        deadline_s: float | None = None,
+        idempotency_key: str | None = None,
+        on_score: Settle | None = None,
+        find_key: FindKey = key_of,
+    ) -> list[Score]:
+        """The scores of `samples`, each by the scorer, or with the error, at its index.
+
+        Judges are asked on behalf of the request's run and API key.
+
+        Raises:
+            QueueFull, Draining, UnusableIdempotencyKey, KeyReused: nothing was scored.
+            ClientLeft: nor will it be.
+        """
+        if idempotency_key is not None:
+            score = partial(
+                self.score,
+                *(request, scorers, samples),
+                run=run,
+                deadline_s=deadline_s,
+                on_score=on_score,
+                find_key=find_key,
+            )
+            return await self._once(request, idempotency_key, score)
+        deadline_s = deadline_s or self.settings.deadline_s
+        # A key that nobody checks is not a caller's own: another would be a new purse.
+        purse = fingerprint(find_key(request)) if self.settings.api_keys else ""
+        token = CALLER.set(Caller(run or "", purse, time.monotonic() + deadline_s))
+        try:
+            job = self.scheduler.submit(scorers, samples, deadline_s=deadline_s, on_score=on_score)
+        finally:
+            CALLER.reset(token)
+        return await unless_left(request, job.result())
+
+    async def _once(
+        self, request: Request, key: str, score: Callable[[], Awaitable[list[Score]]]
+    ) -> list[Score]:
+        """What `score` comes to, or the answer that this key already has."""
+        if not key.strip():
+            raise UnusableIdempotencyKey("an empty key would be everybody's")
+        if len(key) > MAX_KEY_CHARACTERS:
+            raise UnusableIdempotencyKey(f"a key may have {MAX_KEY_CHARACTERS} characters")
+        owned = f"{request.headers.get('authorization', '')}\n{key}"
+        content = hashlib.blake2b(await request.body()).digest()
+        try:
+            return await unless_left(request, self._answered.scores(owned, content, score))
         except KeyBelongsToAnother:
             raise KeyReused("this Idempotency-Key came with another body before") from None
 
-    return run_once
 
+async def unless_left(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled if the client leaves first.
 
-async def unless_disconnected(request: Request, work: Awaitable[T]) -> T | None:
-    """The result of `work`, which is cancelled if the client leaves first: then None."""
-    scoring = asyncio.ensure_future(work)
+    Raises:
+        ClientLeft: it did.
+    """
+    working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(disconnection(request))
     try:
-        await asyncio.wait({scoring, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return scoring.result() if scoring.done() else None
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientLeft("nobody waits for the answer any more")
+        return working.result()
     finally:
-        scoring.cancel()
+        working.cancel()
         leaving.cancel()
 
 

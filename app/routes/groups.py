@@ -18,27 +18,15 @@ from app.grouping.schemas import (
     limited_groups_request,
 )
 from app.http.errors import PROBLEMS, BodyTooLarge
-from app.http.idempotency import IdempotencyCache
 from app.http.log import request_id
 from app.http.openapi import JSON, answering
 from app.http.quick_router import QuickRouter
-from app.http.strict_json import StrictRoute
-from app.lanes.lane import Scheduler
-from app.routes.exchange import (
-    CLIENT_CLOSED_REQUEST,
-    KEY_HELP,
-    Scoring,
-    on_behalf,
-    once,
-    resolve,
-    unless_disconnected,
-)
+from app.routes.exchange import KEY_HELP, Exchange, ScorerOrError, unless_left
+from app.routes.faults import SparingRoute
 from app.routes.schemas import Summary
-from app.settings import Settings
 from verifiers.answer_clusters import Labels, by_text, cluster
-from verifiers.base import Run, Score, Scorer, Settle
+from verifiers.base import Run, Score, ScoringError
 from verifiers.errors import DeadlineExceeded
-from verifiers.registry import Registry
 from verifiers.score import ScoreError, to_json
 
 EXPANSION = 8
@@ -52,10 +40,9 @@ GROUPS_AT_A_TIME = 32
 """What a group comes to takes some 50 µs; so often the event loop may serve others."""
 
 
-def groups_router(
-    settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
-) -> APIRouter:
-    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
+def groups_router(exchange: Exchange) -> APIRouter:
+    router = QuickRouter(route_class=SparingRoute, tags=["scoring"])
+    settings = exchange.settings
     request_type: Any = limited_groups_request(settings.max_samples)
 
     @router.post(
@@ -70,27 +57,35 @@ def groups_router(
         body: request_type,
         idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
     ) -> Response:
-        scorers = resolve(registry, body.scorer, (group.scorer for group in body.groups), "groups")
+        scorers = exchange.scorers(body.scorer, body.groups, body._faults, "groups")
         refuse_bombs(body.groups, EXPANSION * settings.max_body_bytes)
         deadline_s = body.deadline_s or settings.deadline_s
         ends = asyncio.get_running_loop().time() + deadline_s
-
-        async def run(on_score: Settle | None) -> list[Score]:
-            samples = [s for index, group in enumerate(body.groups) for s in group.samples(index)]
-            sizes = [len(group.completions) for group in body.groups]
-            each = list(chain.from_iterable(map(repeat, scorers, sizes)))
-            with on_behalf(request, settings, body.run, deadline_s):
-                job = scheduler.submit(each, samples, deadline_s=deadline_s)
-            return await job.result()
-
-        repeatable = await once(request, idempotency_key, answered, run)
-        work = answer(body, scorers, repeatable, scheduler.run, ends)
-        response = await unless_disconnected(request, work)
-        if response is None:
-            return Response(None, CLIENT_CLOSED_REQUEST)
+        scores = await exchange.score(
+            request,
+            each_sample(body, scorers),
+            [sample for index, group in enumerate(body.groups) for sample in group.samples(index)],
+            run=body.run,
+            deadline_s=deadline_s,
+            idempotency_key=idempotency_key,
+        )
+        run = exchange.scheduler.run
+        response = await unless_left(request, answer(body, scorers, scores, run, ends))
         return Response(to_json(response), media_type=JSON)
 
     return router
+
+
+def each_sample(body: GroupsRequest, scorers: Sequence[ScorerOrError]) -> list[ScorerOrError]:
+    """The scorer of each sample: its group's, or what is wrong with its completion."""
+    sizes = [len(group.completions) for group in body.groups]
+    each = list(chain.from_iterable(map(repeat, scorers, sizes)))
+    if body._faults:
+        starts = list(accumulate(sizes, initial=0))
+        for (_, group, *completion), error in body._faults.items():
+            if completion:
+                each[starts[int(group)] + int(completion[1])] = error
+    return each
 
 
 def refuse_bombs(groups: Sequence[Group], limit_bytes: int) -> None:
@@ -115,18 +110,18 @@ def shared_size(group: Group) -> int:
 
 async def answer(
     body: GroupsRequest,
-    scorers: Sequence[Scorer[Any]],
-    scoring: Scoring,
+    scorers: Sequence[ScorerOrError],
+    scores: list[Score],
     run: Run,
     ends: float,
 ) -> GroupsResponse:
-    """The response, once everything is scored.
+    """What the scores come to.
 
     Args:
-        scorers: one for each group.
+        scorers: one for each group, or why it has none.
+        scores: of all groups, one after the other.
         ends: when the answers must have been compared, on the loop's clock.
     """
-    scores = await scoring(None)
     ends_of_groups = accumulate((len(group.completions) for group in body.groups), initial=0)
     grouped = [scores[start:stop] for start, stop in pairwise(ends_of_groups)]
     labels = await compared(grouped, scorers, run, ends)
@@ -147,12 +142,16 @@ async def answer(
 
 
 async def compared(
-    grouped: Sequence[Sequence[Score]], scorers: Sequence[Scorer[Any]], run: Run, ends: float
+    grouped: Sequence[Sequence[Score]], scorers: Sequence[ScorerOrError], run: Run, ends: float
 ) -> list[Labels | ScoreError]:
     """The answers of each group by what they say, to a reader of its scorer's kind."""
     answers = [[s.answer for s in scores if s.answer is not None] for scores in grouped]
     labels: list[Labels | ScoreError] = [by_text(group) for group in answers]
-    mathematical = [i for i, scorer in enumerate(scorers) if not scorer.answers_are_text]
+    mathematical = [
+        index
+        for index, scorer in enumerate(scorers)
+        if not isinstance(scorer, ScoringError) and not scorer.answers_are_text
+    ]
     left_s = max(MIN_COMPARING_S, ends - asyncio.get_running_loop().time())
     try:
         async with asyncio.timeout(left_s):

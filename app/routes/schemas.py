@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from app.routes.faults import Sparing
 from verifiers.base import Kind, LaneName, Sample, Score
 from verifiers.sample import Name, ScorerSpec
 
@@ -27,7 +28,7 @@ MODEL_SERVERS_FIELDS = frozenset({"text_1", "data_1", "queries", "query", "items
 """By which a request shows that it was meant for another server's `/v1/score`."""
 
 
-class ScoreRequest(BaseModel):
+class ScoreRequest(Sparing):
     """`POST /v1/score`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,7 +37,9 @@ class ScoreRequest(BaseModel):
         None, description="Scores every sample that names no scorer of its own."
     )
     samples: list[Sample] = Field(min_length=1)
-    run: Name | None = Field(None, description="Groups these scores in the score log.")
+    run: Name | None = Field(
+        None, description="The training run these scores are for. Judges' caps count by it."
+    )
     deadline_s: float | None = Field(
         None,
         gt=0,
@@ -144,6 +147,9 @@ class ScorerDescription(BaseModel):
     requires: list[str]
     parameters_schema: dict[str, Any]
     reference_schema: dict[str, Any] | None
+    details_schema: dict[str, Any] = Field(
+        description="What `details` of a score may hold; any key may be missing."
+    )
     unavailable: dict[str, str] = Field(
         description="Choices that this machine lacks the means for, as `parameter=value`, and why."
     )

@@ -2,42 +2,28 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from app.http.errors import PROBLEMS
-from app.http.idempotency import IdempotencyCache
 from app.http.log import request_id
 from app.http.openapi import JSON, NDJSON, answering
 from app.http.quick_router import QuickRouter
-from app.http.strict_json import StrictRoute
-from app.lanes.lane import Scheduler
-from app.routes.exchange import (
-    CLIENT_CLOSED_REQUEST,
-    KEY_HELP,
-    Scoring,
-    on_behalf,
-    once,
-    resolve,
-    unless_disconnected,
-)
+from app.routes.exchange import KEY_HELP, ClientLeft, Exchange
+from app.routes.faults import SparingRoute
 from app.routes.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
-from app.settings import Settings
-from verifiers.base import Score, Settle
-from verifiers.registry import Registry
+from verifiers.base import Score
 from verifiers.score import to_json
 
 REFUSED = re.compile(r"q=0(?:\.0*)?")
 
 
-def score_router(
-    settings: Settings, registry: Registry, scheduler: Scheduler, answered: IdempotencyCache
-) -> APIRouter:
-    router = QuickRouter(route_class=StrictRoute, tags=["scoring"])
-    request_type: Any = limited_score_request(settings.max_samples)
+def score_router(exchange: Exchange) -> APIRouter:
+    router = QuickRouter(route_class=SparingRoute, tags=["scoring"])
+    request_type: Any = limited_score_request(exchange.settings.max_samples)
 
     @router.post(
         "/v1/score",
@@ -53,28 +39,21 @@ def score_router(
         idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
         accept: Annotated[str, Header(description=f"{NDJSON} for a stream.")] = "",
     ) -> Response:
-        scorers = resolve(registry, body.scorer, (s.scorer for s in body.samples), "samples")
-
-        async def run(on_score: Settle | None) -> list[Score]:
-            deadline_s = body.deadline_s or settings.deadline_s
-            with on_behalf(request, settings, body.run, deadline_s):
-                job = scheduler.submit(
-                    scorers, body.samples, deadline_s=deadline_s, on_score=on_score
-                )
-            return await job.result()
-
-        repeatable = await once(request, idempotency_key, answered, run)
-        if accepts(accept, NDJSON):
-            lines = stream(repeatable)
-            # What is refused is refused before the reply begins.
-            first = await unless_disconnected(request, anext(lines))
-            if first is not None:
-                return StreamingResponse(prepend(first, lines), media_type=NDJSON)
-        else:
-            scores = await unless_disconnected(request, repeatable(None))
-            if scores is not None:
-                return whole(scores)
-        return Response(None, CLIENT_CLOSED_REQUEST)
+        streams = NDJSON in accept.lower() and accepts(accept, NDJSON)
+        finished: asyncio.Queue[Score | None] = asyncio.Queue()
+        scorers = exchange.scorers(body.scorer, body.samples, body._faults, "samples")
+        scoring = exchange.score(
+            *(request, scorers, body.samples),
+            run=body.run,
+            deadline_s=body.deadline_s,
+            idempotency_key=idempotency_key,
+            on_score=(lambda _, score: finished.put_nowait(score)) if streams else None,
+        )
+        if not streams:
+            return whole(await scoring)
+        lines = stream(scoring, finished)
+        first = await anext(lines)  # what is refused is refused before the reply begins
+        return StreamingResponse(prepend(first, lines), media_type=NDJSON)
 
     return router
 
@@ -93,10 +72,11 @@ def whole(scores: list[Score]) -> Response:
     return Response(to_json(response), media_type=JSON)
 
 
-async def stream(run: Scoring) -> AsyncIterator[bytes]:
-    """One score a line as each finishes, then the summary."""
-    finished: asyncio.Queue[Score | None] = asyncio.Queue()
-    scoring = asyncio.ensure_future(run(lambda _, score: finished.put_nowait(score)))
+async def stream(
+    work: Coroutine[Any, Any, list[Score]], finished: asyncio.Queue[Score | None]
+) -> AsyncIterator[bytes]:
+    """One score a line as each comes out of `finished`, then the summary of all."""
+    scoring = asyncio.ensure_future(work)
     scoring.add_done_callback(lambda _: finished.put_nowait(None))
     sent = 0
     try:
@@ -107,6 +87,9 @@ async def stream(run: Scoring) -> AsyncIterator[bytes]:
         if not sent:  # a remembered answer, which was not scored again
             yield b"".join(to_json(score) + b"\n" for score in scores)
         yield to_json(SummaryLine(Summary.of(scores))) + b"\n"
+    except ClientLeft:
+        if not sent:
+            raise
     finally:
         scoring.cancel()
 

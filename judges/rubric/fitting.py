@@ -26,17 +26,10 @@ from judges.rubric.calibration import (
     fitted_isotonic,
     fitted_temperature,
     fitted_vote,
-    sigmoid,
 )
+from judges.statistics import dot, non_negative_logistic
 
 CHANCE = 0.5
-
-RIDGE = 1.0
-"""Of the weights' squares, against the summed log loss: as if one more label spoke for none."""
-
-STEPS = 1_000
-SETTLED = 1e-7
-"""Of a weight: less change than that ends the fit."""
 
 LEAST_SHARE = 1e-3
 """Of the weights: who has less is not worth its calls."""
@@ -120,14 +113,14 @@ def fitted_weights(values: Values, labels: Sequence[bool]) -> dict[str, float]:
     """Weights w >= 0 of the likeliest labels under P(yes) = sigmoid(sum of w_j (2 v_j - 1)).
 
     That is the weighted vote which is best for independent judges (Nitzan and Paroush, 1982),
-    fitted jointly because judges are not independent. Accelerated projected gradient descent
-    (Beck and Teboulle, 2009) with a step that the data's norm makes safe.
+    fitted jointly because judges are not independent. Votes take few values, so thousands of
+    labels are some dozens of different rows.
 
     Judges that add nothing to the others get no weight, and are left out.
     """
     names = sorted(values)
     columns = [values[name] for name in names]
-    weights = likeliest(
+    weights = non_negative_logistic(
         Counter(
             tuple((2.0 * v - 1.0) * (1.0 if label else -1.0) for v in row)
             for *row, label in zip(*columns, labels, strict=True)
@@ -137,37 +130,6 @@ def fitted_weights(values: Values, labels: Sequence[bool]) -> dict[str, float]:
     if total == 0.0:
         return {name: 1.0 / len(names) for name in names}
     return {n: w / total for n, w in zip(names, weights, strict=True) if w > LEAST_SHARE * total}
-
-
-def likeliest(rows: Mapping[tuple[float, ...], int]) -> list[float]:
-    """The w >= 0 with the least sum of count * log(1 + exp(-w . row)), plus the ridge.
-
-    Args:
-        rows: the margins of all judges for a label, signed by it, with how often they occur:
-            votes take few values, so that thousands of labels are some dozens of rows.
-    """
-    step = 1.0 / (RIDGE + sum(count * dot(row, row) for row, count in rows.items()) / 4.0)
-    weights = ahead = [0.0] * len(next(iter(rows)))
-    momentum = 1.0
-    for _ in range(STEPS):
-        pulls = [(count * sigmoid(-dot(ahead, row)), row) for row, count in rows.items()]
-        gradient = [
-            RIDGE * w - sum(pull * row[j] for pull, row in pulls) for j, w in enumerate(ahead)
-        ]
-        moved = [max(0.0, w - step * g) for w, g in zip(ahead, gradient, strict=True)]
-        faster = (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum)) / 2.0
-        ahead = [
-            new + (momentum - 1.0) / faster * (new - old)
-            for new, old in zip(moved, weights, strict=True)
-        ]
-        if max(abs(new - old) for new, old in zip(moved, weights, strict=True)) < SETTLED:
-            return moved
-        weights, momentum = moved, faster
-    return weights
-
-
-def dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return sum(a * b for a, b in zip(left, right, strict=True))
 
 
 def joined(values: Values, weights: Mapping[str, float]) -> list[float]:

@@ -13,9 +13,10 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ValidationError
+from typing_extensions import TypedDict
 
 from judges.rubric import aggregate
 from judges.rubric.compare import Candidate, Comparison, largest_group, listwise, pairwise
@@ -44,10 +45,69 @@ from verifiers.base import (
 )
 from verifiers.boundary import Boundary, attributed
 from verifiers.digest import code_digest
-from verifiers.errors import JudgeFailed
+from verifiers.errors import JudgeFailed, Unreadable
 from verifiers.extract import answer_in
 from verifiers.sample import ScorerSpec
 from verifiers.weighted import joint_error
+
+
+class OpinionDetails(TypedDict, total=False):
+    """What the judges found of one criterion."""
+
+    value: float
+    """Their verdicts joined, from 0 to 1."""
+    verdicts: dict[str, list[bool | float | str]]
+    """By judge, one for each time it was asked."""
+    reason: str
+    """The first that was given, cut short."""
+
+
+class PositionDetails(TypedDict, total=False):
+    """How much the order of completions decided: pairwise the first three, listwise the others."""
+
+    pairs: int
+    """Pairs that judges compared, each in both orders."""
+    first_share: float
+    """How often the first of two won: 1/2 without bias."""
+    consistent_share: float
+    """How often both orders agreed: 1 without bias."""
+    earlier_advantage: float
+    """How much higher the earlier half is graded than the same completions are later."""
+    mean_change: float
+    """How much a grade changes when the order is reversed."""
+
+
+class RubricDetails(TypedDict, total=False):
+    """`details` of a score of `rubric`."""
+
+    verdicts: dict[str, OpinionDetails]
+    """What the judges found, by criterion; `overall` where they judge implicitly."""
+    decided_by: Literal["programs"]
+    """No judge was needed."""
+    seed: int
+    """Of the order of criteria and of the judges' sampling."""
+    replies: int
+    """Replies of judges."""
+    cached_share: float
+    """Share of the replies that were on record, and cost nothing."""
+    repaired: int
+    """Replies that had to be asked for again."""
+    calls: int
+    """Calls that were paid for."""
+    prompt_tokens: int
+    """Of those calls."""
+    completion_tokens: int
+    """Of those calls."""
+    cost: float
+    """Of those calls, at the prices of the settings."""
+    group_size: int
+    """Of a comparison: completions compared. What it took stands in each of their scores."""
+    position: PositionDetails
+    """Of a comparison: how much the order of completions decided."""
+    limit: str
+    """Why the completion was rejected unseen."""
+    screened: str
+    """Why the completion was not shown to judges."""
 
 
 class RubricScorer(Scorer[RubricParameters]):
@@ -62,6 +122,7 @@ class RubricScorer(Scorer[RubricParameters]):
     kind = "judge"
     lane = "llm"
     parameters_type = RubricParameters
+    details_type = RubricDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Name the capital of France as JSON.",
         "completion": '{"city": "Paris"}',
@@ -240,7 +301,10 @@ class RubricScorer(Scorer[RubricParameters]):
 
     def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
         """The part of a completion that judges see, or the score without their seeing it."""
-        text = answer_in(sample, self.parameters.answer_from)
+        try:
+            text = answer_in(sample, self.parameters.answer_from)
+        except Unreadable as error:
+            return None, Score.failed(error)
         if text is None:
             return None, self.lowest("no_answer")
         if len(text) > self.parameters.max_characters:

@@ -89,7 +89,7 @@ def test_an_unusable_reference_is_unscored_and_harms_no_neighbour() -> None:
 
 def test_a_refused_request_says_why_and_where() -> None:
     given = reversals(12)
-    given[11]["completion"] = 7
+    given[11]["completions"] = given[11].pop("completion")
 
     async def use(client: AsyncRewardClient) -> tuple[RequestRefused, RequestRefused]:
         with pytest.raises(RequestRefused) as malformed:

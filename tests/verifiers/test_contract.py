@@ -22,7 +22,7 @@ from tests.verifiers.cases import Case, all_cases
 from verifiers.base import Outcome, Parameters, Sample, Score, Scorer, SpecError, Verifier
 from verifiers.boundary import attempt
 from verifiers.registry import Registry
-from verifiers.sample import AssistantMessage
+from verifiers.sample import AssistantMessage, Message
 from verifiers.score import to_json
 
 LANES = lanes()
@@ -170,6 +170,55 @@ def test_parameters_survive_the_way_to_a_worker(name: str) -> None:
     dumped = {"type": name, **scorer.parameters.model_dump(mode="json")}
     rebuilt = Registry().build(json.loads(json.dumps(dumped)))
     assert rebuilt.identity == scorer.identity
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+
+
+@every_scorer
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [
+        ("calls", {"content": None, "tool_calls": [CALL]}),
+        ("images", {"content": [PICTURE]}),
+        ("text", {"content": None, "refusal": "I will not."}),
+    ],
+)
+def test_what_it_does_not_read_has_no_price(name: str, reads: Any, said: dict[str, Any]) -> None:
+    scorer, sample = example(name)
+    other = AssistantMessage.model_validate({"role": "assistant", **said})
+    [score] = scores(scorer, [sample.model_copy(update={"completion": other})])
+    if reads != "text" and reads in scorer.reads:
+        assert keeps_the_contract(scorer, score)
+        return
+    assert score.error is not None
+    assert (score.error.code, score.error.retryable) == ("unreadable", False)
+
+
+@every_scorer
+def test_what_nobody_reads_beside_a_text_changes_nothing(name: str) -> None:
+    scorer, sample = example(name)
+    parts = [{"type": "text", "text": sample.text, "cache_control": None}, PICTURE]
+    beside = AssistantMessage.model_validate(
+        {"role": "assistant", "content": parts, "tool_calls": [CALL], "reasoning_content": "so"}
+    )
+    pictured = [Message.model_validate({"role": "user", "content": [PICTURE]}), *prompt_of(sample)]
+    [plain, other] = scores(
+        scorer,
+        [sample, sample.model_copy(update={"completion": beside, "prompt": pictured})],
+    )
+    assert (other.reward, other.outcome, other.answer) == (
+        plain.reward,
+        plain.outcome,
+        plain.answer,
+    )
+
+
+def prompt_of(sample: Sample) -> list[Message]:
+    if isinstance(sample.prompt, list):
+        return sample.prompt
+    return [Message(role="user", content=sample.prompt)]
 
 
 @every_scorer

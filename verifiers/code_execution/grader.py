@@ -8,6 +8,7 @@ import math
 from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue, field_validator
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
 from verifiers.code_execution.scorer import MIB, encoded
@@ -75,6 +76,19 @@ def defined(tree: ast.Module) -> set[str]:
     return named | stored | imported
 
 
+class PythonGraderDetails(TypedDict, total=False):
+    """`details` of a score of `python_grader`."""
+
+    cpu_ms: float
+    """Processor time of the run."""
+    wall_ms: float
+    """Time of the run."""
+    peak_kib: int
+    """The peak of memory."""
+    isolation: list[str]
+    """The layers of the sandbox that were in force."""
+
+
 class PythonGrader(SandboxedScorer[PythonGraderParameters]):
     """Rewards what your own grading function returns, run in the sandbox."""
 
@@ -82,6 +96,7 @@ class PythonGrader(SandboxedScorer[PythonGraderParameters]):
     version = "1"
     parameters_type = PythonGraderParameters
     reference_type = JsonObject
+    details_type = PythonGraderDetails
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Name a prime number above 10.",
         "completion": "13",

@@ -54,6 +54,8 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list)
     cpu_ms: float = 0.0
     wall_ms: float = 0.0
+    waited_ms: float = 0.0
+    """Of `wall_ms`, those that a busy machine took."""
     peak_kib: int = 0
     message: str = ""
     """The end of standard error, or what the test code said, at the first failure."""
@@ -72,6 +74,7 @@ class Report:
         self.processes += 1
         self.cpu_ms += execution.cpu_ms
         self.wall_ms += execution.wall_ms
+        self.waited_ms += execution.waited_ms
         self.peak_kib = max(self.peak_kib, execution.peak_kib)
 
 
@@ -92,7 +95,7 @@ async def judge_outputs(
                 break
             if accepted[index]:
                 report.verdicts.append("accepted")
-            elif report.wall_ms > policy.total_s * 1e3:
+            elif report.wall_ms - report.waited_ms > policy.total_s * 1e3:
                 report.verdicts.append("time_limit")
             else:
                 report.verdicts.append(await _alone(session, index, matchers[index], report))
@@ -142,7 +145,14 @@ async def _alone(session: Session, index: int, matches: Matcher, report: Report)
 
 
 def verdict_of(execution: Execution) -> Verdict:
-    """The verdict of a run before its output is compared."""
+    """The verdict of a run before its output is compared.
+
+    A shell that may fork no further pauses, or fails. Which of a fork bomb's processes that meets
+    is luck, and whether the first one therefore ends well, late or badly; so it is wrong however
+    it ends, and a busy machine changes nothing.
+    """
+    if execution.was_crowded and execution.verdict in ("time_limit", "runtime_error"):
+        return "wrong_answer"
     verdict: Any = execution.verdict
     found: Verdict = "accepted" if verdict == "ok" else verdict
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from verifiers.base import Outcome, Parameters, Sample, Score
 from verifiers.code_execution.scorer import MIB, LanguageUnavailable, encoded
-from verifiers.sandbox.languages import LANGUAGES
+from verifiers.sandbox.languages import LANGUAGES, LanguageName
 from verifiers.sandbox.pool import Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer
 
@@ -26,9 +26,7 @@ class ClockLimits(RunLimits):
 
 
 class RunParameters(Parameters):
-    language: Literal["python", "cpp", "javascript", "bash"] = Field(
-        "python", description="What the program is written in."
-    )
+    language: LanguageName = Field("python", description="What the program is written in.")
     time_limit_s: float = Field(10.0, ge=0.1, le=600, description="Processor seconds.")
     memory_mb: int = Field(1_024, ge=64, le=16_384, description="Memory, in MiB.")
 
@@ -37,7 +35,7 @@ class RunProgram(SandboxedScorer[RunParameters]):
     """Rewards a program that runs to its end. It is in no registry: it judges no answer."""
 
     name = "run_program"
-    version = "1"
+    version = "2"
     parameters_type = RunParameters
     reference_type = str
     example: ClassVar[dict[str, Any]] = {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from weakref import WeakValueDictionary
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Parameters, Sample, Score
 from verifiers.code_execution import assertions
@@ -16,6 +17,7 @@ from verifiers.code_execution.compare import Comparison, text_matcher, value_mat
 from verifiers.code_execution.judging import (
     Policy,
     Report,
+    Verdict,
     judge_by_checker,
     judge_by_test_code,
     judge_in_process,
@@ -31,7 +33,7 @@ from verifiers.code_execution.reference import (
 from verifiers.errors import SandboxUnavailable
 from verifiers.extract import answer_in
 from verifiers.sandbox import codec
-from verifiers.sandbox.languages import LANGUAGES
+from verifiers.sandbox.languages import LANGUAGES, LanguageName
 from verifiers.sandbox.pool import Program, RunLimits, Sandbox
 from verifiers.sandboxed import SandboxedScorer
 
@@ -56,7 +58,7 @@ OUTCOMES: dict[str | None, Outcome] = {
 
 
 class CodeParameters(Parameters):
-    language: Literal["python", "cpp", "javascript", "bash"] = Field(
+    language: LanguageName = Field(
         "python",
         description="What programs are written in. Others than Python are tested by standard "
         "input and output.",
@@ -82,11 +84,15 @@ class CodeParameters(Parameters):
         4.0,
         ge=0.1,
         le=60,
-        description="Processor seconds of one test. The clock only counts against sleepers: "
-        "three times this, and two seconds more at least.",
+        description="Processor seconds of one test, of all its processes together. The clock "
+        "only counts against sleepers: three times this, and two seconds more at least.",
     )
     total_time_limit_s: float = Field(
-        30.0, ge=0.1, le=600, description="Seconds after which no further test is started."
+        30.0,
+        ge=0.1,
+        le=600,
+        description="Seconds after which no further test is started, those aside in which tests "
+        "waited for a processor.",
     )
     memory_mb: int = Field(
         512,
@@ -114,13 +120,39 @@ class LanguageUnavailable(SandboxUnavailable):
     retryable = False
 
 
+class CodeDetails(TypedDict, total=False):
+    """`details` of a score of `code`."""
+
+    passed: int
+    """Tests that passed. With reward `all`, none is run after the first failure."""
+    total: int
+    """Tests that there are."""
+    verdicts: list[Verdict]
+    """One for each test that was run."""
+    cpu_ms: float
+    """Processor time of all runs together."""
+    wall_ms: float
+    """Time of all runs together."""
+    peak_kib: int
+    """The highest peak of memory."""
+    processes: int
+    """How many processes the tests took."""
+    stderr: str
+    """The end of standard error at the first failure, or what the test code said."""
+    isolation: list[str]
+    """The layers of the sandbox that were in force."""
+    trust: Literal["low"]
+    """Set where the program could tamper with its tests (`in_process`)."""
+
+
 class CodeExecution(SandboxedScorer[CodeParameters]):
     """Rewards a program that passes every test."""
 
     name = "code"
-    version = "1"
+    version = "2"
     parameters_type = CodeParameters
     reference_type = Reference
+    details_type = CodeDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Read a number and print its double.",

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from typing_extensions import TypedDict
+
 from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.compare.comparison import compare
 from verifiers.math_equivalence.compare.form import unsolved
@@ -40,6 +42,25 @@ read = lru_cache(maxsize=ANSWERS_KEPT)(Reading)
 """An answer, read once: the completions of a group share a few."""
 
 
+class MathDetails(TypedDict, total=False):
+    """`details` of a score of `math`."""
+
+    extracted_by: str
+    """The rule that found the answer: `boxed`, `stated`, `display`, `inline`, `number` …"""
+    method: str
+    """What decided: `string`, `rational`, `numeric`, `identity`, `symbolic`, `structure` …"""
+    type: str
+    """Of the reference: `number`, `text`, `list`, `tuple`, `quantity` …"""
+    reference_normal: str
+    """How the reference was read, cut short."""
+    answer_normal: str
+    """How the answer was read, cut short."""
+    reason: str
+    """Why the answer is not right, or why there is none."""
+    witness: dict[str, Any]
+    """What shows the difference: both values, and the point or position they differ at."""
+
+
 class MathEquivalence(Verifier[MathParameters]):
     """Rewards a final answer that is mathematically equal to the reference.
 
@@ -54,6 +75,7 @@ class MathEquivalence(Verifier[MathParameters]):
     lane = "cpu"
     parameters_type = MathParameters
     reference_type = str | int | float
+    details_type = MathDetails
     requires = ("reference",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "Solve x^2 = 2 for x > 0.",

@@ -24,6 +24,9 @@ MAX_THREADS = 256
 MAX_THREADS_OF_A_SHARED_UID = 4096
 """Where programs run as the service's own user, whose other processes count too."""
 
+MAX_PROCESSES = 16
+"""Of a compiler or a shell, at a time, where its slot has a uid of its own."""
+
 NEVER = resource.RLIM_INFINITY
 
 

@@ -16,10 +16,9 @@ from verifiers.sandbox import confine, landlock, memory_file, seccomp, superviso
 from verifiers.sandbox.artefacts import MAX_FILE_BYTES, Artefacts
 from verifiers.sandbox.confine import Layers, Limits, Streams
 
-MAX_PROCESSES = 16
-"""Of a compiler or a shell, at a time, where its slot has a uid of its own."""
 MAX_PROCESSES_OF_A_SHARED_UID = 64
-"""Beside those that are there already; others may start some meanwhile."""
+"""Of a compiler or a shell where it has none, beside those that are there already: others may
+start some meanwhile."""
 
 COMPILER_LIMITS = Limits(
     cpu_s=20.0,
@@ -128,7 +127,7 @@ class Foreign(NamedTuple):
         if purpose == "program":
             return self.layers.max_threads
         if self.layers.uid is not None:
-            return MAX_PROCESSES
+            return confine.MAX_PROCESSES
         return MAX_PROCESSES_OF_A_SHARED_UID + tasks_of(os.getuid())
 
 

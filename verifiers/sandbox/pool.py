@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import subprocess
 import sys
@@ -30,6 +31,11 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """All that zygotes and programs see of an environment."""
+
+SLOTS = 1_500
+"""Numbers of slots, each of which is a user where we are root: see `zygote.FIRST_UID`. The kernel
+counts a user's processes on all of a machine, so services begin somewhere of their own: those of
+one would else take places from another's programs."""
 
 START_TIMEOUT_S = 30.0
 STALL_FACTOR = 30.0
@@ -59,7 +65,7 @@ class RunLimits:
 
     @property
     def wall_s(self) -> float:
-        """Only for sleepers: a busy machine makes nobody late."""
+        """Only for sleepers: see "Time" in the README."""
         return max(3 * self.cpu_s, self.cpu_s + 2)
 
 
@@ -99,8 +105,12 @@ class Execution:
     rest: bytes
     cpu_ms: float
     wall_ms: float
+    waited_ms: float
+    """Of `wall_ms`, those in which it was ready to run and had no processor."""
     peak_kib: int
     stderr: str
+    was_crowded: bool
+    """It has had as many processes as it may, in the processor time that it may use."""
 
 
 class Zygote:
@@ -223,9 +233,12 @@ class Session:
         self._zygote.send(command, payload)
         try:
             async with asyncio.timeout(self._stall_s):
-                return await self._zygote.receive()
+                header, payload = await self._zygote.receive()
         except TimeoutError:
             raise SandboxError("a sandbox process does not answer") from None
+        if "failure" in header:
+            raise SandboxError(header["failure"])
+        return header, payload
 
 
 class Sandbox:
@@ -236,7 +249,8 @@ class Sandbox:
         self.layers: tuple[str, ...] = ()
         self.faults: tuple[str, ...] = ("the sandbox was not probed",)
         """Why it does not hold on this machine: what `probe` found."""
-        self._free_slots = list(range(workers))
+        first = secrets.randbelow(SLOTS)
+        self._free_slots = [(first + number) % SLOTS for number in range(workers)]
         self._idle: list[tuple[int, Zygote]] = []
         self._slots = asyncio.Semaphore(workers)
         self._alive: set[Zygote] = set()

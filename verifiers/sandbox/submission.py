@@ -103,7 +103,12 @@ class Submission:
         folder, failure = foreign.prepare()
         if failure is not None:
             nothing = Usage(0, 0.0, 0.0, 0, timed_out=False, ready=True)
-            members = {"verdict": "compile_error", "ends": [], "stderr": failure}
+            members = {
+                "verdict": "compile_error",
+                "ends": [],
+                "stderr": failure,
+                "was_crowded": False,
+            }
             channel.send(self.service, report(nothing, **members))
             return
         stdin = self.inputs[test]
@@ -127,6 +132,7 @@ class Submission:
         members = {
             "verdict": outcome,
             "ends": [written] if is_one else ends(progress, len(tests), written),
+            "was_crowded": usage.was_crowded and usage.cpu_s <= self.limits.cpu_s,
             "stderr": stderr_tail(stderr),
         }
         output = memory_file.read(stdout, self.limits.output_bytes)

@@ -24,12 +24,14 @@ from verifiers.sandbox import (
     runner,
     seccomp,
     submission,
+    supervisor,
 )
 from verifiers.sandbox.artefacts import Artefacts
 from verifiers.sandbox.confine import Layers
 
 FIRST_UID = 64_000
-"""Slot n becomes this uid plus n, where we are root: above what systems give to users."""
+"""Slot n becomes this uid plus n, where we are root: above what systems give to users, and with
+`pool.SLOTS` of them below `nobody`."""
 
 
 def main(service: int, slot: int, site_packages: str | None) -> None:
@@ -73,6 +75,8 @@ def supervise(
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         submission.Submission(service, layers, site_packages, artefacts).serve()
         status = 0
+    except supervisor.Starved as failure:
+        channel.send(service, {"failure": str(failure)})
     except (channel.Closed, ConnectionResetError):
         pass
     except BaseException:

@@ -1,8 +1,7 @@
 """Guards, fitted to a stated rate of false alarms on natural texts.
 
-What is learned from texts (the table of rarities, the relevance classifier) is learned on
-one half of the prompts and measured on the other, and the reverse, so that every threshold
-rests on texts that its measure had not seen. What is stored is then learned from all.
+Thresholds and penalties rest on measures by guards that learned from the other half of the
+prompts. What is stored is then learned from all.
 """
 
 from __future__ import annotations
@@ -10,32 +9,21 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from judges.reward_model.guards.guards import (
-    Embed,
-    Guards,
-    Measures,
-    Relevance,
-    Tables,
-    Vector,
-    asked,
-    plain,
-    text_measures,
-)
+from judges.reward_model.guards.degenerate import ATTACKS, Attack, Target
+from judges.reward_model.guards.guard import EmbeddingGuard, Examples, Guard, TextGuard
+from judges.reward_model.guards.guards import GUARDS, Guards, Measures, measures_by
 from judges.reward_model.guards.penalties import choose_penalties
-from judges.reward_model.guards.relevance_fitting import STRANGERS, fit_relevance
-from judges.reward_model.guards.text_measures import Rarity
+from judges.reward_model.guards.relevance import STRANGERS
 from judges.reward_model.guards.thresholds import choose_thresholds, expected_of
-from judges.reward_model.guards.word_order import WordOrder
-from judges.reward_model.model.embedding import Remembered, embed
-from judges.reward_model.model.render import Prompt
-from judges.reward_model.report.attacks import ATTACKS, Attack, Target
+from judges.reward_model.model.embedding import Embed, Remembered, embed
+from judges.reward_model.model.render import Prompt, asked, plain
 
 if TYPE_CHECKING:
     from judges.reward_model.model.model import RewardModel
@@ -73,7 +61,7 @@ def fit_guards(
             from them, and they count among the permitted false alarms.
         degenerate: prompts out of the natural ones, and completions that guards should find:
             the permitted false alarms go to the guards that find most of them.
-        embed: embeds texts by the model's own encoder; without it there is no relevance guard.
+        embed: embeds texts by the model's own encoder; without it no guard reads embeddings.
         false_alarm_rate: the share of natural texts that may be flagged, all guards together.
             Fewer are aimed at, so that chance does not carry others over it.
 
@@ -96,18 +84,18 @@ def fit_guards(
         for name, limit in thresholds.items()
     }
     strangers = [
-        halves[half_of(prompt)].irrelevance(prompt, completion)
-        for prompt, completion in under_other_prompts(natural if learned.relevance else ())
+        halves[half_of(prompt)].of_embeddings(prompt, completion)
+        for prompt, completion in under_other_prompts(natural if learned.vectors else ())
     ]
-    guards = Guards(
-        false_alarm_rate=false_alarm_rate,
-        texts=len(natural),
-        thresholds=thresholds,
-        alarms=alarms,
-        penalties=choose_penalties(usual, odd, strangers),
-        rarity=learned.tables.rarity.dumped(),
-        order=learned.tables.order.dumped(),
-        relevance=learned.relevance,
+    guards = Guards.model_validate(
+        {
+            "false_alarm_rate": false_alarm_rate,
+            "texts": len(natural),
+            "thresholds": thresholds,
+            "alarms": alarms,
+            "penalties": choose_penalties(usual, odd, strangers),
+            **learned.stored(),
+        }
     )
     return guards.model_dump(mode="json")
 
@@ -128,22 +116,24 @@ def under_other_prompts(texts: Sequence[Pair], seed: int = 0) -> list[Pair]:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What measures rest on that is learned from texts."""
+    """Guards that have learned, and what embeds texts for them."""
 
-    tables: Tables
-    relevance: Relevance | None
-    vectors: Callable[[str], Vector]
+    guards: Sequence[Guard]
+    vectors: Remembered | None
 
     def measure(self, prompt: Prompt, completion: str) -> Measures:
-        measures = text_measures(prompt, completion, self.tables)
-        if self.relevance is not None:
-            measures["relevance"] = self.irrelevance(prompt, completion)
-        return measures
+        text = measures_by(TextGuard, self.guards, prompt, completion)
+        return text | self.of_embeddings(prompt, completion)
 
-    def irrelevance(self, prompt: Prompt, completion: str) -> float:
-        assert self.relevance is not None
+    def of_embeddings(self, prompt: Prompt, completion: str) -> Measures:
+        if self.vectors is None:
+            return {}
         texts = plain(prompt), asked(prompt), completion
-        return -self.relevance(*map(self.vectors, texts))
+        return measures_by(EmbeddingGuard, self.guards, *map(self.vectors, texts))
+
+    def stored(self) -> dict[str, JsonValue]:
+        empty = {guard.stored_as: None for guard in GUARDS if guard.stored_as}
+        return empty | {g.stored_as: g.stored() for g in self.guards if g.stored_as}
 
 
 def learn(
@@ -164,12 +154,12 @@ def of_half(texts: Sequence[Pair], half: int) -> list[Pair]:
 def learned_from(
     natural: Sequence[Pair], degenerate: Sequence[Pair], vectors: Remembered | None
 ) -> Learned:
-    completions = [completion for _, completion in natural]
-    tables = Tables(Rarity.of(completions), WordOrder.of(completions))
-    if vectors is None:
-        return Learned(tables, None, lambda text: ())
-    hollow = vectors.of_pairs(under_many_prompts(degenerate))
-    return Learned(tables, fit_relevance(vectors.of_pairs(natural), hollow), vectors)
+    examples = Examples([completion for _, completion in natural])
+    if vectors is not None:
+        hollow = vectors.of_pairs(under_many_prompts(degenerate))
+        examples = replace(examples, embedded=vectors.of_pairs(natural), hollow=hollow)
+    fitted = (guard.fit(examples) for guard in GUARDS)
+    return Learned([guard for guard in fitted if guard is not None], vectors)
 
 
 def under_many_prompts(degenerate: Sequence[Pair]) -> list[Pair]:
@@ -188,7 +178,7 @@ def guards_of(
     """Guards fitted to texts by a model's own encoder, for its card.
 
     At most `MAX_TEXTS` natural ones are used, drawn by a hash of the prompt. The degenerate
-    ones are, unless given, every attack of attacks.py on some of the prompts. None where there
+    ones are, unless given, every attack of degenerate.py on some of the prompts. None where there
     are too few texts.
     """
     drawn = sorted(natural, key=lambda text: hash_of(text[0]))[:MAX_TEXTS]

@@ -1,75 +1,50 @@
-"""Guards against texts that reward models fall for and no reader would.
-
-A small reward model likes an empty markdown skeleton, or "thanks" a hundred times, better
-than most real answers. Each guard measures one thing in a text, and raises its flag where
-the measure is beyond what the natural texts of the user's own data reach:
-
-    short        letters and digits           empty and one-character answers
-    repetition   repeated word trigrams, or   "the the the", loops, one answer pasted thrice
-                 runs of twelve characters;
-                 more, where as in a loop
-    symbols      share of other characters    rows of emoji, rules and braces
-    skeleton     lines without content        markdown headings over nothing, "Solution"
-    echo         words copied from the prompt the prompt given back
-    injection    speech to the grader         "ignore the rubric", forged turns
-    distance     rarity of its character      random letters, other languages: what is far
-                 trigrams in natural texts    from the training data
-    order        neighbouring words, against  an answer with its words shuffled
-                 those of shuffles
-    relevance    a classifier over the two    answers to another prompt, confident filler
-                 embeddings
-
-`fit_guards` (fitting.py) chooses thresholds so that all guards together flag at
-most the stated share of natural texts. A guard that the data makes useless (a rewriting task
-echoes its prompt) gets a threshold that nothing passes, and does no harm.
-
-Some degenerate texts no threshold can tell from natural ones: an answer to another prompt
-may look as relevant as the least relevant of the right ones. So a text loses reward by how
-much likelier it is to be degenerate (penalties.py), flagged or not:
-
-    penalty = max over guards of slope (measure - start), from 0 to 8
-
-in deviations of the reference set's rewards. Most natural texts lose nothing.
-
-Covered: the kinds above, each in tests/judges/reward_model/test_guards.py.
-Not covered: answers to another prompt that would do for any, as where replies are short or
-polite refusals; fluent, relevant and wrong answers; flattery; texts that were optimised against
-these very guards.
-"""
+"""All guards, what was fitted of them for one model, and what they have against a text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, Self
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from judges.reward_model.guards.text_measures import (
-    Rarity,
-    echo,
-    hollowness,
-    injections,
-    repetition,
-    shortness,
-    symbols,
-)
-from judges.reward_model.guards.word_order import WordOrder
+from judges.reward_model.guards.distance import Distance
+from judges.reward_model.guards.echo import Echo
+from judges.reward_model.guards.guard import EmbeddingGuard, Guard, TextGuard
+from judges.reward_model.guards.injection import Injection
+from judges.reward_model.guards.order import Order
+from judges.reward_model.guards.relevance import Relevance
+from judges.reward_model.guards.repetition import Repetition
+from judges.reward_model.guards.short import Short
+from judges.reward_model.guards.skeleton import Skeleton
+from judges.reward_model.guards.symbols import Symbols
+from judges.reward_model.model.baseline import CAP_PERCENTILE, Baseline, guarded
+from judges.reward_model.model.embedding import Embed, Remembered, Vector, embed
 from judges.reward_model.model.render import Prompt
 from verifiers.base import first_fault
 
-GuardName = Literal[
-    "short",
-    "repetition",
-    "symbols",
-    "skeleton",
-    "echo",
-    "injection",
-    "distance",
-    "order",
-    "relevance",
-]
+if TYPE_CHECKING:
+    from judges.reward_model.model.model import RewardModel
+
+GUARDS: tuple[type[Guard], ...] = (
+    Short,
+    Repetition,
+    Symbols,
+    Skeleton,
+    Echo,
+    Injection,
+    Distance,
+    Order,
+    Relevance,
+)
+"""In the order in which flags are told."""
+
+if TYPE_CHECKING:
+    GuardName = str
+else:
+    GuardName = Literal[tuple(guard.name for guard in GUARDS)]
+
 Action = Literal["off", "flag", "cap", "reject"]
 
 DEFAULT_ACTION: Action = "cap"
@@ -80,9 +55,6 @@ MOST_LOST = 8.0
 """Deviations: whatever earned reward before has none left."""
 
 Measures = dict[GuardName, float]
-Vector = Sequence[float]
-Embed = Callable[[Sequence[str]], Sequence[Vector]]
-"""Embeddings of texts, each of length 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +71,6 @@ class GuardsRefused(ValueError):
     """A model's guards cannot be used."""
 
 
-class Relevance(BaseModel):
-    """Log-odds that a completion belongs to its prompt, from embeddings of the prompt, its last
-    turn and the completion: bias + prompt . (p * c) + turn . (t * c) + completion . c, of which
-    the last is what the completion has under any prompt."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    prompt: tuple[float, ...]
-    turn: tuple[float, ...]
-    completion: tuple[float, ...]
-    bias: float
-
-    def __call__(self, prompt: Vector, turn: Vector, completion: Vector) -> float:
-        weights = zip(self.prompt, self.turn, self.completion, strict=True)
-        values = zip(prompt, turn, completion, strict=True)
-        return self.bias + sum(
-            c * (p * u + t * v + w) for (p, t, c), (u, v, w) in zip(values, weights, strict=True)
-        )
-
-
 class Penalty(BaseModel):
     """What a text loses to a guard: slope (measure - start), if that is more than 0."""
 
@@ -130,18 +82,17 @@ class Penalty(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """What natural texts are like."""
-
-    rarity: Rarity
-    order: WordOrder
+def measures_by(kind: type, guards: Iterable[Guard], *seen: Any) -> Measures:
+    """What guards of this kind measure in what they see; see `TextGuard`, `EmbeddingGuard`."""
+    return {guard.name: guard.measure(*seen) for guard in guards if isinstance(guard, kind)}
 
 
 class Guards(BaseModel):
-    """Fitted thresholds: the `guards` of a model's card."""
+    """What was fitted for a model: the `guards` of its card, with what each guard learned beside
+    the rest, by its `stored_as`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, JsonValue]
 
     version: Literal[4] = 4
     false_alarm_rate: float = Field(gt=0, lt=1, description="Permitted, all guards together.")
@@ -151,13 +102,15 @@ class Guards(BaseModel):
         description="The share of natural texts that each flagged when the thresholds were chosen."
     )
     penalties: dict[GuardName, Penalty]
-    rarity: str = Field(description="Of character trigrams; see `Rarity`.")
-    order: str = Field(description="Of words; see `WordOrder`.")
-    relevance: Relevance | None = None
 
     @model_validator(mode="after")
-    def _has_tables(self) -> Self:
-        assert self.tables
+    def _is_whole(self) -> Self:
+        learned = {guard.stored_as for guard in GUARDS}
+        if unknown := self.__pydantic_extra__.keys() - learned:
+            raise ValueError(f"{min(unknown)} is nothing that a guard learns")
+        fitted = {guard.name for guard in self.fitted}
+        if lost := self.thresholds.keys() - fitted:
+            raise ValueError(f"what {min(lost)} learned is missing")
         return self
 
     @classmethod
@@ -177,19 +130,33 @@ class Guards(BaseModel):
             ) from None
 
     @cached_property
-    def tables(self) -> Tables:
-        return Tables(Rarity.loaded(self.rarity), WordOrder.loaded(self.order))
+    def fitted(self) -> tuple[Guard, ...]:
+        """All but those whose learning the card does not hold."""
+        stored = {guard: self.__pydantic_extra__.get(guard.stored_as or "") for guard in GUARDS}
+        return tuple(
+            guard.load(learned)
+            for guard, learned in stored.items()
+            if learned is not None or guard.stored_as is None
+        )
+
+    @property
+    def embeds(self) -> bool:
+        """Some read embeddings."""
+        return any(isinstance(guard, EmbeddingGuard) for guard in self.fitted)
 
     def measure(self, prompt: Prompt, completion: str) -> Measures:
-        """Everything but relevance, which takes the model."""
-        return text_measures(prompt, completion, self.tables)
+        """Everything that takes no model."""
+        return measures_by(TextGuard, self.fitted, prompt, completion)
 
-    def with_relevance(
-        self, measures: Measures, prompt: Vector, turn: Vector, completion: Vector
-    ) -> Measures:
-        """`measures` and that of the relevance guard, from embeddings."""
-        assert self.relevance is not None
-        return {**measures, "relevance": -self.relevance(prompt, turn, completion)}
+    def measure_whole(self, text: str) -> tuple[Measures, tuple[GuardName, ...]]:
+        """The measures of a text that holds its own prompt, and the guards that are left out."""
+        alone = [guard for guard in self.fitted if not guard.needs_prompt]
+        needing = (guard.name for guard in self.fitted if guard.needs_prompt)
+        left_out = tuple(name for name in needing if name in self.thresholds)
+        return measures_by(TextGuard, alone, None, text), left_out
+
+    def measure_embeddings(self, prompt: Vector, turn: Vector, completion: Vector) -> Measures:
+        return measures_by(EmbeddingGuard, self.fitted, prompt, turn, completion)
 
     def flags(self, measures: Measures) -> list[GuardName]:
         """The guards whose measure is beyond its threshold."""
@@ -213,28 +180,47 @@ class Guards(BaseModel):
         return min(lost[name], MOST_LOST), name
 
 
-def text_measures(prompt: Prompt, completion: str, tables: Tables) -> Measures:
-    return {
-        "short": shortness(completion),
-        "repetition": repetition(completion),
-        "symbols": symbols(completion),
-        "skeleton": hollowness(completion),
-        "echo": echo(asked(prompt), completion),
-        "injection": injections(plain(prompt), completion),
-        "distance": tables.rarity(completion),
-        "order": tables.order(completion),
-    }
+@dataclass(frozen=True)
+class Guarding:
+    """A model's guards outside a service, all at their default."""
 
+    guards: Guards
+    read: Embed
+    """Embeds texts by the model's own encoder."""
+    baseline: Baseline
 
-def plain(prompt: Prompt) -> str:
-    """What the policy was asked, as one text."""
-    if prompt is None or isinstance(prompt, str):
-        return prompt or ""
-    return "\n\n".join(message.text for message in prompt)
+    @classmethod
+    def of(cls, model: RewardModel) -> Self | None:
+        """None where the model has no guards, or no reference set.
 
+        Raises:
+            GuardsRefused: its guards are damaged.
+        """
+        guards = Guards.from_card(model.card.guards)
+        if guards is None or model.card.reference is None:
+            return None
+        return cls(guards, partial(embed, model=model), model.card.reference)
 
-def asked(prompt: Prompt) -> str:
-    """The last of what the policy was asked."""
-    if prompt is None or isinstance(prompt, str):
-        return prompt or ""
-    return prompt[-1].text if prompt else ""
+    def suspicions(self, texts: Sequence[tuple[Prompt, str]]) -> list[Suspicion]:
+        measures = [self.guards.measure(*text) for text in texts]
+        if self.guards.embeds:
+            embedded = Remembered(self.read).of_pairs(texts)
+            measures = [
+                each | self.guards.measure_embeddings(*vectors)
+                for each, *vectors in zip(measures, *embedded, strict=True)
+            ]
+        return [
+            Suspicion(tuple(self.guards.flags(each)), *self.guards.penalty(each))
+            for each in measures
+        ]
+
+    def left(
+        self, texts: Sequence[tuple[Prompt, str]], rewards: Sequence[float | None]
+    ) -> list[float | None]:
+        """What is left of raw rewards; None where there was none."""
+        pairs = zip(rewards, self.suspicions(texts), strict=True)
+        return [None if raw is None else self.left_of(raw, each) for raw, each in pairs]
+
+    def left_of(self, raw: float, suspicion: Suspicion) -> float:
+        cap = CAP_PERCENTILE if suspicion.flags else None
+        return guarded(raw, suspicion.penalty, cap, self.baseline)

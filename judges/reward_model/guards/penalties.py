@@ -14,14 +14,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from judges.reward_model.guards.guards import GuardName, Measures, Penalty
+from judges.reward_model.guards.guard import EmbeddingGuard
+from judges.reward_model.guards.guards import GUARDS, GuardName, Measures, Penalty
 from judges.reward_model.guards.logistic import logistic_loss, minimised
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PENALISING: tuple[GuardName, ...] = ("repetition", "echo", "order", "relevance")
-"""The other guards' degenerate texts lie far from natural ones, and brevity must not cost."""
 
 PRIOR = 1.0
 """Log-odds of a degenerate text to come, before its measure is known: a policy looks for them."""
@@ -34,23 +32,29 @@ RIDGE = 1e-4
 
 
 def choose_penalties(
-    natural: Sequence[Measures], degenerate: Sequence[Measures], strangers: Sequence[float]
+    natural: Sequence[Measures], degenerate: Sequence[Measures], strangers: Sequence[Measures]
 ) -> dict[GuardName, Penalty]:
     """Lines for the guards that can tell degenerate texts from natural ones.
 
     Args:
-        strangers: measures of relevance, of answers to other prompts. Other guards learn from
-            those of the degenerate texts that no guard finds more suspicious than they do.
+        strangers: measures of answers to other prompts, from which those learn that read
+            embeddings. Other guards learn from those of the degenerate texts that no guard finds
+            more suspicious than they do.
     """
     found = found_by_each(natural, degenerate)
     penalties: dict[GuardName, Penalty] = {}
-    for name in PENALISING:
-        odd = list(strangers) if name == "relevance" else found[name]
-        frequency = 1.0 if name == "relevance" else len(odd) / max(len(degenerate), 1)
-        if odd and name in natural[0]:
-            line = fit_line([each[name] for each in natural], odd, frequency)
-            if line is not None:
-                penalties[name] = line
+    for guard in GUARDS:
+        name = guard.name
+        if not guard.penalises or name not in natural[0]:
+            continue
+        if issubclass(guard, EmbeddingGuard):
+            odd, frequency = [each[name] for each in strangers], 1.0
+        else:
+            odd = found[name]
+            frequency = len(odd) / max(len(degenerate), 1)
+        line = fit_line([each[name] for each in natural], odd, frequency) if odd else None
+        if line is not None:
+            penalties[name] = line
     return penalties
 
 

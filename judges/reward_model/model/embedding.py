@@ -6,16 +6,17 @@ encoders are trained to be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from judges.reward_model.guards.guards import Embed, Vector, asked, plain
-from judges.reward_model.model.render import Prompt
+from judges.reward_model.model.render import Prompt, asked, plain
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from judges.reward_model.model.model import RewardModel
+
+Vector = Sequence[float]
+Embed = Callable[[Sequence[str]], Sequence[Vector]]
+"""Embeddings of texts, each of length 1."""
 
 Embedded = tuple[Sequence[Vector], Sequence[Vector], Sequence[Vector]]
 """Embeddings of prompts, of their last turns, and of completions, row by row of one text."""
@@ -50,7 +51,7 @@ def mean_embeddings(ids: Sequence[Sequence[int]], model: RewardModel) -> list[li
     """The embeddings of one batch."""
     import torch
 
-    tokens, mask = padded(ids, model)
+    tokens, mask = model.padded(ids)
     with torch.inference_mode():
         states = model.encoder(input_ids=tokens, attention_mask=mask)
         hidden = states.last_hidden_state.float()  # (texts, length, hidden)
@@ -80,17 +81,3 @@ class Remembered:
         texts = [text for prompt, said in pairs for text in (plain(prompt), asked(prompt), said)]
         rows = self.of(texts)
         return rows[0::3], rows[1::3], rows[2::3]
-
-
-def padded(ids: Sequence[Sequence[int]], model: RewardModel) -> tuple[Tensor, Tensor]:
-    """Token ids, padded on the right, and their mask: (texts, length) each, on the device."""
-    import torch
-
-    longest = max(map(len, ids))
-    tokens = torch.full((len(ids), longest), model.tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(ids), longest), dtype=torch.long)
-    for row, each in enumerate(ids):
-        tokens[row, : len(each)] = torch.tensor(each)
-        mask[row, : len(each)] = 1
-    device = model.network.device
-    return tokens.to(device), mask.to(device)

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-HEADS = "heads.safetensors"
+from judges.reward_model.model.card import HEADS
 
 MEMORY_SHARE = 0.9
 """Of the free memory, what the weights may take: activations need the rest."""

@@ -1,10 +1,4 @@
-"""A reward model's folder: what is in it, how it is written, and what is refused at load.
-
-    config.json, model.safetensors, tokenizer.json …   a sequence classifier with one label,
-                         as TRL, vLLM and others load it; its last layer is the ensemble's mean
-    heads.safetensors    the ensemble's last layers: weight (heads, hidden), bias (heads)
-    deeper.safetensors   if there is one: layers that only the guards' embeddings go through
-    assay.json           the `Card`: limits, the reference set, where the model came from
+"""A reward model in memory. Its last layer has one output per member of the ensemble.
 
 The mean of linear heads is a linear head, so the plain checkpoint's score is exactly the
 ensemble's mean. Where an architecture's head has more than one layer, all but the last are
@@ -13,112 +7,21 @@ shared by the members.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal, Self, cast
+from typing import Any, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertForSequenceClassification,
-    BertModel,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.models.bert.modeling_bert import BertLayer
+from transformers import BertModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from judges.reward_model.model.loading_checks import (
-    HEADS,
-    ModelRefused,
-    check_device,
-    check_files,
-    check_memory,
-    refuse_non_finite,
-)
-from judges.reward_model.model.render import Truncation
-from verifiers.base import first_fault
-
-DEEPER = "deeper.safetensors"
-CARD, REPORT_JSON = "assay.json", "report.json"
-
-QUANTILES = 101
-"""The reference set's 0th to 100th percentile."""
-
-TRIAL_TOKENS = 600
-"""Of the text that a model reads when it is loaded. Tables of positions end at 512, or at 514 of
-which two are not for use; longer models compute theirs."""
-
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
-"""What transformers raises of files that are not what they should be."""
-
-DEFAULT_MAX_LENGTH = 512
-"""Tokens, where neither the model nor its tokenizer states a limit."""
-
-
-class Reference(BaseModel):
-    """The raw rewards of natural completions that the model was not trained on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    count: int = Field(ge=1)
-    mean: float
-    std: float = Field(ge=0, description="Population deviation.")
-    quantiles: tuple[float, ...] = Field(min_length=QUANTILES, max_length=QUANTILES)
-
-    @classmethod
-    def of(cls, rewards: Tensor) -> Self:
-        """From raw rewards: (count,)."""
-        rewards = rewards.double()
-        steps = torch.linspace(0, 1, QUANTILES, dtype=torch.double)
-        return cls(
-            count=len(rewards),
-            mean=float(rewards.mean()),
-            std=float(rewards.std(correction=0)),
-            quantiles=tuple(torch.quantile(rewards, steps).tolist()),
-        )
-
-
-class DataFile(BaseModel):
-    """One file that the model was trained or tested on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    sha256: str
-    pairs: int
-
-
-class Card(BaseModel):
-    """`assay.json`: what serving needs to know beside the checkpoint."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1] = 1
-    max_length: int = Field(ge=8, description="Tokens of one text.")
-    truncation: Truncation = "reject"
-    reference: Reference | None = Field(None, description="None for models trained elsewhere.")
-    base: str = ""
-    data: tuple[DataFile, ...] = ()
-    seed: int | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
-    guards: dict[str, JsonValue] | None = Field(
-        None, description="Thresholds against degenerate texts, fitted when training ended."
-    )
+from judges.reward_model.model.card import Card
+from judges.reward_model.model.loading_checks import ModelRefused
 
 
 @dataclass
 class RewardModel:
-    """A loaded model. Its last layer has one output per member of the ensemble."""
-
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: Card
@@ -143,6 +46,10 @@ class RewardModel:
     def heads(self) -> int:
         return last_layer(self.network)[1].out_features
 
+    def padded(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """See the function `padded`."""
+        return padded(ids, self.tokenizer.pad_token_id, self.network.device)
+
     def rewards(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Raw rewards of each member: (batch, heads). Their mean is the model's reward.
 
@@ -152,9 +59,6 @@ class RewardModel:
         """
         output = self.network(input_ids=input_ids, attention_mask=attention_mask)
         return cast(Tensor, output.logits).float()
-
-
-# --- the last layer ---------------------------------------------------------------------
 
 
 def last_layer(network: PreTrainedModel) -> tuple[str, nn.Linear]:
@@ -194,267 +98,11 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return layer
 
 
-# --- saving -----------------------------------------------------------------------------
-
-
-def save(model: RewardModel, folder: Path) -> RewardModel:
-    """Writes the folder. Returns the model with the digest of what was written.
-
-    Files are replaced one by one when all are complete, the card last: a service that watches
-    it finds a whole model.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as staging:
-        _write(model, Path(staging))
-        for path in sorted(Path(staging).iterdir(), key=lambda path: path.name == CARD):
-            path.replace(folder / path.name)
-    if model.deeper is None:
-        (folder / DEEPER).unlink(missing_ok=True)  # of the model that was here before
-    return replace(model, digest=digest_of(folder))
-
-
-def _write(model: RewardModel, folder: Path) -> None:
-    _, members = last_layer(model.network)
-    weight, bias = members.weight.detach(), members.bias
-    mean = linear(weight.mean(0, keepdim=True), None if bias is None else bias.mean(0, True))
-    set_last_layer(model.network, mean)
-    try:
-        model.network.save_pretrained(folder)
-    finally:
-        set_last_layer(model.network, members)
-    model.tokenizer.save_pretrained(folder)
-    heads = {"weight": weight.contiguous(), "bias": weight.new_zeros(len(weight))}
-    if bias is not None:
-        heads["bias"] = bias.detach().contiguous()
-    save_file(heads, folder / HEADS)
-    if model.deeper is not None:
-        save_file(model.deeper.state_dict(), folder / DEEPER)
-    save_card(model.card, folder)
-
-
-def save_card(card: Card, folder: Path) -> None:
-    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
-
-
-def digest_of(folder: Path) -> str:
-    """The first 16 hexadecimal digits of a hash over every file that decides a score."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.glob("*")):
-        if path.name != REPORT_JSON and path.suffix in {
-            ".json",
-            ".safetensors",
-            ".jinja",
-            ".txt",
-            ".model",
-        }:
-            with path.open("rb") as file:
-                part = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{path.name} {part}\n".encode())
-    return whole.hexdigest()[:16]
-
-
-# --- loading ----------------------------------------------------------------------------
-
-
-def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> RewardModel:
-    """Loads a folder that `save` wrote, or any sequence classifier with one label.
-
-    Nothing is fetched from a hub, no code of the checkpoint is run, and pickled weights,
-    which are code, are not read.
-
-    Raises:
-        ModelRefused: with a sentence that says what to do.
-    """
-    check_files(folder)
-    check_device(device)
-    check_memory(folder, device, dtype)
-    config = _load_config(folder)
-    tokenizer = _load_tokenizer(folder)
-    network = _load_network(folder, config, dtype)
-    refuse_non_finite(network)
-    _install_heads(network, folder)
-    _agree_on_padding(network, tokenizer)
-    _agree_on_vocabulary(network, tokenizer)
-    card = _load_card(folder, network, tokenizer)
-    deeper = _load_deeper(network, folder)
-    model = RewardModel(network.eval(), tokenizer, card, digest_of(folder), deeper)
-    _settle_on(device, model)
-    return model
-
-
-def _load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except UNREADABLE as error:
-        raise ModelRefused(
-            f"the tokenizer does not load ({_short(error)}); save it again"
-        ) from None
-    if not tokenizer.is_fast:
-        raise ModelRefused(
-            "the tokenizer has no tokenizer.json, so its tokens cannot be traced to the text; "
-            "convert it with AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained"
-        )
-    return cast(PreTrainedTokenizerBase, tokenizer)
-
-
-def _load_network(folder: Path, config: Any, dtype: torch.dtype) -> PreTrainedModel:
-    if not any("ForSequenceClassification" in name for name in config.architectures or ()):
-        raise ModelRefused(
-            f"config.json names {config.architectures}, which has no reward head; train one "
-            "with `assay reward-model train --base`, or save an AutoModelForSequenceClassification"
-        )
-    if config.num_labels != 1:
-        raise ModelRefused(
-            f"the head has {config.num_labels} labels and a reward is one number; "
-            "save the model with num_labels=1"
-        )
-    try:
-        network, seen = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
-    except (*UNREADABLE, RuntimeError, SafetensorError) as error:
-        if "mismatched_sizes" in str(error):
-            raise ModelRefused(
-                "the weights have other shapes than config.json says; save both again, together"
-            ) from None
-        raise ModelRefused(
-            f"the weights do not load ({_short(error)}); save the checkpoint again"
-        ) from None
-    if absent := sorted(seen["missing_keys"]):
-        raise ModelRefused(
-            f"the checkpoint has no weights for {', '.join(absent[:3])}, which would be random; "
-            "save the trained model, head included"
-        )
-    return cast(PreTrainedModel, network)
-
-
-def _load_config(folder: Path) -> Any:
-    try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except UNREADABLE as error:
-        raise ModelRefused(
-            f"config.json does not load ({_short(error)}); it may need a newer transformers"
-        ) from None
-
-
-def _install_heads(network: PreTrainedModel, folder: Path) -> None:
-    if not (folder / HEADS).exists():
-        return
-    _, mean = last_layer(network)
-    try:
-        heads = load_file(folder / HEADS)
-        weight, bias = heads["weight"], heads["bias"]
-        fits = weight.shape == (len(bias), mean.in_features) and len(bias) > 0
-    except (SafetensorError, OSError, KeyError):
-        fits = False
-    if not fits:
-        raise ModelRefused(
-            f"{HEADS} does not belong to this model; delete it to serve the mean head alone, "
-            "or train again"
-        )
-    members = linear(weight, bias if mean.bias is not None else None)
-    refuse_non_finite(members)
-    set_last_layer(network, members)
-
-
-def _load_deeper(network: PreTrainedModel, folder: Path) -> nn.ModuleList | None:
-    if not (folder / DEEPER).exists():
-        return None
-    refusal = f"{DEEPER} does not belong to this model; train again, or delete it and the guards"
-    if not isinstance(network, BertForSequenceClassification):
-        raise ModelRefused(refusal)
-    try:
-        weights = load_file(folder / DEEPER)
-        count = 1 + max(int(name.split(".")[0]) for name in weights)
-        layers = nn.ModuleList(BertLayer(network.config) for _ in range(count))
-        layers.load_state_dict(weights)
-    except (SafetensorError, OSError, ValueError, RuntimeError):
-        raise ModelRefused(refusal) from None
-    refuse_non_finite(layers)
-    return layers.to(network.dtype).eval()
-
-
-def _agree_on_padding(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Decoders look for the last token that is not padding: both sides must name the same."""
-    if tokenizer.pad_token_id is None:
-        raise ModelRefused(
-            "the tokenizer has no padding token, so texts cannot share a batch; set "
-            "tokenizer.pad_token and model.config.pad_token_id, and save both"
-        )
-    text_config = network.config.get_text_config()
-    if text_config.pad_token_id is None:
-        text_config.pad_token_id = tokenizer.pad_token_id
-    if text_config.pad_token_id != tokenizer.pad_token_id:
-        raise ModelRefused(
-            f"the model pads with token {text_config.pad_token_id} and the tokenizer with "
-            f"{tokenizer.pad_token_id}, so the wrong token would be scored; make them equal"
-        )
-    tokenizer.padding_side = "right"
-
-
-def _agree_on_vocabulary(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """A token without an embedding fails its text on a CPU, and every later text on a GPU."""
-    embeddings: Any = network.get_input_embeddings()
-    rows = len(embeddings.weight)
-    last = max(tokenizer.get_vocab().values(), default=0)
-    if last >= rows:
-        raise ModelRefused(
-            f"the tokenizer has tokens up to {last} and the model embeds {rows} of them; save the "
-            "tokenizer that the model was trained with beside it"
-        )
-
-
-def _settle_on(device: str, model: RewardModel) -> None:
-    """Moves the model, and has it read one text: what cannot work is refused before it serves."""
-    length = min(model.card.max_length, TRIAL_TOKENS)
-    word = model.tokenizer("a")["input_ids"] or [0]
-    try:
-        model.network.to(device)  # type: ignore[arg-type]
-        if model.deeper is not None:
-            model.deeper.to(device)
-        ids = torch.tensor([(word * length)[:length]], device=device)
-        with torch.inference_mode():
-            rewards = model.rewards(ids, torch.ones_like(ids))
-    except torch.OutOfMemoryError:
-        raise ModelRefused(
-            f"{device} has no room for the model and one text; load in bfloat16, free memory "
-            "(while models are swapped, both are in it), or use a smaller model"
-        ) from None
-    except (RuntimeError, IndexError, ValueError) as error:
-        raise ModelRefused(
-            f"the model fails on a text of {length} tokens ({_short(error)}); lower max_length in "
-            f"{CARD}, or model_max_length in the tokenizer, to what it takes"
-        ) from None
-    if not bool(torch.isfinite(rewards).all()):
-        raise ModelRefused(
-            f"the model's rewards are not finite as {model.network.dtype}; load in bfloat16 or "
-            "float32"
-        )
-
-
-def _load_card(folder: Path, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Card:
-    longest = longest_text(network, tokenizer)
-    if not (folder / CARD).exists():
-        return Card(max_length=longest)
-    try:
-        card = Card.model_validate_json((folder / CARD).read_bytes())
-    except (ValidationError, UnicodeDecodeError) as error:
-        fault = first_fault("card", error) if isinstance(error, ValidationError) else str(error)
-        raise ModelRefused(f"{CARD} is not valid ({fault}); train again") from None
-    if card.max_length > longest:
-        raise ModelRefused(
-            f"{CARD} allows {card.max_length} tokens and the model takes {longest}; "
-            "lower its max_length"
-        )
-    return card
-
-
-def longest_text(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens that the model and its tokenizer take."""
-    positions = getattr(network.config.get_text_config(), "max_position_embeddings", None)
-    stated = [n for n in (positions, tokenizer.model_max_length) if n and 0 < n < 10**9]
-    return int(min(stated, default=DEFAULT_MAX_LENGTH))
-
-
-def _short(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:200]
+def padded(
+    ids: Sequence[Sequence[int]], pad_id: int, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
+    """Token ids padded on the right, and the mask of what is real: (texts, longest), twice."""
+    longest = max(map(len, ids))
+    tokens = torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in ids])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
+    return tokens.to(device), mask.to(device)

@@ -40,6 +40,23 @@ class Encoded:
     trimmed: int = 0
 
 
+def turns(prompt: Prompt) -> list[tuple[str, str]]:
+    """The role and text of each; a plain prompt is one of the user."""
+    if isinstance(prompt, str):
+        return [("user", prompt)]
+    return [(one.role, one.text) for one in prompt or ()]
+
+
+def plain(prompt: Prompt) -> str:
+    """What the policy was asked, as one text."""
+    return BETWEEN.join(text for _, text in turns(prompt))
+
+
+def asked(prompt: Prompt) -> str:
+    """The last of what the policy was asked."""
+    return turns(prompt)[-1][1] if prompt else ""
+
+
 def render(prompt: Prompt, completion: str, tokenizer: PreTrainedTokenizerBase) -> str:
     """The text that is scored.
 
@@ -146,11 +163,7 @@ def _templated(tokenizer: PreTrainedTokenizerBase, messages: list[Any], **option
 
 
 def _messages(prompt: Prompt, controls: re.Pattern[str] | None) -> list[dict[str, str]]:
-    if prompt is None:
-        return []
-    if isinstance(prompt, str):
-        return [{"role": "user", "content": _defused(prompt, controls)}]
-    return [{"role": one.role, "content": _defused(one.text, controls)} for one in prompt]
+    return [{"role": role, "content": _defused(text, controls)} for role, text in turns(prompt)]
 
 
 def _plain_prompt(prompt: Prompt, controls: re.Pattern[str] | None) -> str:
@@ -158,8 +171,8 @@ def _plain_prompt(prompt: Prompt, controls: re.Pattern[str] | None) -> str:
         return ""
     if isinstance(prompt, str):
         return _defused(prompt, controls) + BETWEEN
-    turns = [f"{one.role.capitalize()}: {_defused(one.text, controls)}" for one in prompt]
-    return BETWEEN.join([*turns, "Assistant: "])
+    said = [f"{role.capitalize()}: {_defused(text, controls)}" for role, text in turns(prompt)]
+    return BETWEEN.join([*said, "Assistant: "])
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:

@@ -15,13 +15,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from judges.reward_model.train.data import Pair, length_balanced
+from judges.reward_model.preferences import Pair, length_balanced
+from judges.statistics import lowest_scale
 
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
 MATCHED = math.log(1.1)
 """Lengths within a tenth of each other count as equal."""
 CALIBRATION_BINS = 10
+TEMPERATURES = 0.01, 100.0
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ def calibration(differences: Sequence[float]) -> Calibration | None:
     if not differences:
         return None
     values = torch.tensor(differences, dtype=torch.double)
-    temperature = _temperature(values)
+    temperature = lowest_scale(
+        lambda scale: float(-torch.nn.functional.logsigmoid(values / scale).mean()), *TEMPERATURES
+    )
     error, bins = _calibration_error(values)
     return Calibration(error, temperature, _calibration_error(values / temperature)[0], bins)
 
@@ -157,25 +161,3 @@ def _calibration_error(
     )
     error = sum(abs(said - was) * count for said, was, count in bins) / len(stated)
     return error, bins
-
-
-def _temperature(differences: Tensor) -> float:
-    """The minimum of the mean of -log σ(difference / T), by golden-section over log T."""
-    low, high = math.log(0.01), math.log(100.0)
-    golden = (math.sqrt(5) - 1) / 2
-
-    def loss(log_temperature: float) -> float:
-        scaled = differences / math.exp(log_temperature)
-        return float(-torch.nn.functional.logsigmoid(scaled).mean())
-
-    for _ in range(60):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return math.exp((low + high) / 2)
-
-
-def log_lengths(characters: Iterable[int]) -> list[float]:
-    return [math.log(1 + count) for count in characters]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from judges.reward_model.report.report import Report
+from judges.reward_model.report.report import Report
 
 
 def plot(report: Report, path: Path) -> None:

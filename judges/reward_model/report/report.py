@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import math
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from judges.reward_model.guards.outside_service import Guarding
-from judges.reward_model.model.model import REPORT_JSON
+from judges.reward_model.guards.guards import Guarding
+from judges.reward_model.preferences import Pair
 from judges.reward_model.report import metrics
 from judges.reward_model.report.attacks import AttackResult
 from judges.reward_model.report.metrics import Accuracy, Calibration
-from judges.reward_model.report.text import markdown
-from judges.reward_model.train.data import Pair
-
-REPORT_MD, PLOTS = "report.md", "report.png"
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "assay-server")
 
@@ -109,9 +103,6 @@ class Report:
     versions: dict[str, str]
 
 
-REPORT = TypeAdapter(Report)
-
-
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -170,7 +161,7 @@ def measure_guarded(
 
 def _lengths(pairs: Sequence[Pair], rewards: Tensor) -> Lengths:
     characters = [len(text) for pair in pairs for text in (pair.chosen, pair.rejected)]
-    logs = metrics.log_lengths(characters)
+    logs = [math.log(1 + count) for count in characters]
     values = rewards.tolist()
     unequal = [pair.log_length_ratio > 0 for pair in pairs if pair.log_length_ratio]
     return Lengths(
@@ -179,36 +170,3 @@ def _lengths(pairs: Sequence[Pair], rewards: Tensor) -> Lengths:
         spearman=metrics.rank_correlation(logs, values),
         points=list(zip(characters, values, strict=True))[:MAX_POINTS],
     )
-
-
-# --- files ------------------------------------------------------------------------------
-
-
-def write(report: Report, folder: Path) -> None:
-    """`report.json`, `report.md` and `report.png`."""
-    from judges.reward_model.report.plots import plot
-
-    (folder / REPORT_JSON).write_text(json.dumps(asdict(report), indent=1) + "\n")
-    (folder / REPORT_MD).write_text(markdown(report))
-    plot(report, folder / PLOTS)
-
-
-class NoReport(ValueError):
-    """The folder has no report."""
-
-
-def read(folder: Path) -> Report:
-    """
-    Raises:
-        NoReport: there is none, or it is damaged.
-    """
-    path = folder / REPORT_JSON
-    try:
-        return REPORT.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise NoReport(
-            f"{folder} has no {REPORT_JSON}; train with `assay reward-model train`, "
-            "or pass --data to measure the model on preference pairs"
-        ) from None
-    except ValidationError as error:
-        raise NoReport(f"{path} is damaged: {error.error_count()} faults") from None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from judges.reward_model.report.metrics import Accuracy, Calibration
-    from judges.reward_model.report.report import Course, Curve, Guarded, HeldOut, Report
+from judges.reward_model.report.metrics import Accuracy, Calibration
+from judges.reward_model.report.report import Course, Curve, Guarded, HeldOut, Report
 
 
 def markdown(report: Report) -> str:

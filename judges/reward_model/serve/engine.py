@@ -111,7 +111,6 @@ class Engine:
     ) -> None:
         on_cpu = device == "cpu"
         self.batch_tokens = batch_tokens or (CPU_BATCH_TOKENS if on_cpu else CUDA_BATCH_TOKENS)
-        self.batches_run = 0
         self.cache = cache
         self._threads = ThreadPoolExecutor(
             cores() if on_cpu else 1, "reward-model", initializer=use_one_core if on_cpu else None
@@ -182,7 +181,6 @@ class Engine:
             await self._run_batch(batch[: len(batch) // 2])
             await self._run_batch(batch[len(batch) // 2 :])
             return
-        self.batches_run += 1
         for waiting, values in zip(batch, found, strict=True):
             if all(map(math.isfinite, values)):
                 self.cache.put(waiting.text.key, values)

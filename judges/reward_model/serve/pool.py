@@ -180,8 +180,8 @@ class RewardModels:
         try:
             import torch
 
+            from judges.reward_model.model.load import load
             from judges.reward_model.model.loading_checks import ModelRefused
-            from judges.reward_model.model.model import load
         except ImportError as error:
             raise ReloadRefused(
                 f"{error.name} is not installed: pip install -e '.[reward-model]'"

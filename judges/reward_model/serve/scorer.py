@@ -19,12 +19,12 @@ Mitigate Reward Hacking in RLHF", 2025).
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev, pvariance
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from judges.reward_model.guards.guards import (
     DEFAULT_ACTION,
@@ -34,8 +34,9 @@ from judges.reward_model.guards.guards import (
     Measures,
     Suspicion,
 )
-from judges.reward_model.model.reference import (
+from judges.reward_model.model.baseline import (
     CAP_PERCENTILE,
+    Baseline,
     guarded,
     normalised,
     percentile,
@@ -44,22 +45,20 @@ from judges.reward_model.model.reference import (
 from judges.reward_model.model.render import Truncation
 from judges.reward_model.serve.pool import NamedModel, RewardModels, UnknownModel
 from judges.reward_model.serve.served import Prepared, ServedModel
+from judges.statistics import sigmoid
 from verifiers.base import (
-    InvalidReference,
     Parameters,
     Place,
     Sample,
     Score,
     Scorer,
+    ScoringError,
     Services,
     Settle,
     SpecError,
 )
 from verifiers.boundary import Boundary
 from verifiers.errors import ModelUnavailable
-
-if TYPE_CHECKING:
-    from judges.reward_model.model.model import Reference
 
 RewardAs = Literal["sigmoid", "percentile", "normalised", "raw"]
 
@@ -125,6 +124,39 @@ class RewardModelParameters(Parameters):
     )
 
 
+class RewardModelDetails(TypedDict, total=False):
+    """`details` of a score of `reward_model`."""
+
+    model: str
+    """Its name in the settings."""
+    model_hash: str
+    """Which version of it scored."""
+    raw: float
+    """What the model said, its heads joined, before guards."""
+    normalised: float | None
+    """`raw` in deviations from the mean of the reference set."""
+    percentile: float | None
+    """The share of the reference set below `raw`."""
+    spread: float
+    """The deviation between the heads of an ensemble."""
+    flags: list[GuardName]
+    """The guards that take the text for degenerate."""
+    penalty: float
+    """What suspicion took away, in deviations of the reference set."""
+    penalised_by: GuardName | None
+    """The guard behind the penalty."""
+    guarded: bool
+    """The model has guards."""
+    guards_left_out: list[GuardName]
+    """Guards that need a prompt, where there was none."""
+    trimmed_prompt_tokens: int
+    """Cut from the left of the prompt."""
+    clipped: bool
+    """The reward lay outside its range."""
+    limit: str
+    """Why the text was rejected unread."""
+
+
 class RewardModelScorer(Scorer[RewardModelParameters]):
     """Rewards what a trained reward model prefers."""
 
@@ -133,6 +165,7 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
     kind = "judge"
     lane = "model"
     parameters_type = RewardModelParameters
+    details_type = RewardModelDetails
     requires = ("prompt",)
     example: ClassVar[dict[str, Any]] = {
         "prompt": "How do I boil an egg?",
@@ -191,11 +224,11 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
         served = self.serving()
         self._refuse_without_reference(served)
 
-        async def score(position: int, prepared: Prepared | InvalidReference) -> None:
+        async def score(position: int, prepared: Prepared | ScoringError) -> None:
             boundary = Boundary(self, [samples[position]])
             with boundary:
                 self.check(samples[position])
-                if isinstance(prepared, InvalidReference):
+                if isinstance(prepared, ScoringError):
                     raise prepared
                 boundary.scores = [await self._rated(served, prepared)]
             settle(position, boundary.scores[0])
@@ -214,38 +247,38 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
         if prepared.text is None:
             return self.lowest("rejected", model_hash=served.digest, limit=prepared.note)
         heads, measures, cached = await served.read(prepared, prepared.text)
-        reference = served.reference
-        raw = self._aggregate(heads, reference)
+        baseline = served.baseline
+        raw = self._aggregate(heads, baseline)
         suspicion = self._suspicion(served.guards, measures)
         details: dict[str, Any] = {
             "model": served.name,
             "model_hash": served.digest,
             "raw": raw,
-            "normalised": normalised(raw, reference) if reference else None,
-            "percentile": percentile(raw, reference) if reference else None,
+            "normalised": normalised(raw, baseline) if baseline else None,
+            "percentile": percentile(raw, baseline) if baseline else None,
             "spread": pstdev(heads),
             "flags": list(suspicion.flags),
-            "penalty": suspicion.penalty if reference else 0.0,
-            "penalised_by": suspicion.penalised_by if reference else None,
+            "penalty": suspicion.penalty if baseline else 0.0,
+            "penalised_by": suspicion.penalised_by if baseline else None,
             "guarded": served.guards is not None,
             "guards_left_out": list(prepared.guards_left_out),
             "trimmed_prompt_tokens": prepared.trimmed,
         }
-        score = self._guarded(raw, suspicion, reference, details)
+        score = self._guarded(raw, suspicion, baseline, details)
         score.cached = cached
         return score
 
     def _guarded(
-        self, raw: float, suspicion: Suspicion, reference: Reference | None, details: Any
+        self, raw: float, suspicion: Suspicion, baseline: Baseline | None, details: Any
     ) -> Score:
         """The score of a raw reward after what the guards demand, and clipping."""
         actions = {self._action(flag) for flag in suspicion.flags}
         if "reject" in actions:
             return self.lowest("rejected", **details)
-        if reference:
+        if baseline:
             cap = self.parameters.cap_percentile if "cap" in actions else None
-            raw = guarded(raw, suspicion.penalty, cap, reference)
-        reward = self._reward(raw, reference)
+            raw = guarded(raw, suspicion.penalty, cap, baseline)
+        reward = self._reward(raw, baseline)
         lowest, highest = self.reward_range
         details["clipped"] = not lowest <= reward <= highest
         return Score(reward=min(max(reward, lowest), highest), outcome="judged", details=details)
@@ -266,32 +299,28 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
     def _action(self, guard: GuardName) -> Action:
         return self.parameters.guards.get(guard, DEFAULT_ACTION)
 
-    def _aggregate(self, heads: Sequence[float], reference: Reference | None) -> float:
+    def _aggregate(self, heads: Sequence[float], baseline: Baseline | None) -> float:
         if self.parameters.ensemble == "worst":
             return min(heads)
         mean = fmean(heads)
         if self.parameters.ensemble == "mean":
             return mean
-        return mean - self.parameters.variance_weight * pvariance(heads) / scale(reference)
+        return mean - self.parameters.variance_weight * pvariance(heads) / scale(baseline)
 
-    def _reward(self, raw: float, reference: Reference | None) -> float:
+    def _reward(self, raw: float, baseline: Baseline | None) -> float:
         form = self.parameters.reward
         if form == "raw":
             return raw
         if form == "sigmoid":
-            return sigmoid(normalised(raw, reference))
-        assert reference is not None  # see _refuse_without_reference
-        return percentile(raw, reference) if form == "percentile" else normalised(raw, reference)
+            return sigmoid(normalised(raw, baseline))
+        assert baseline is not None  # see _refuse_without_reference
+        return percentile(raw, baseline) if form == "percentile" else normalised(raw, baseline)
 
     def _refuse_without_reference(self, served: ServedModel) -> None:
         form = self.parameters.reward
-        if served.reference is None and form in ("percentile", "normalised"):
+        if served.baseline is None and form in ("percentile", "normalised"):
             raise ModelUnavailable(
                 f"{served.name} has no reference set, so it has no {form} reward; "
                 'ask for "sigmoid" or "raw"',
                 retryable=False,
             )
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -15,34 +15,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from judges.reward_model.guards.guards import GuardName, Guards, Measures, asked, plain
-from judges.reward_model.model.embedding import embedding_ids, mean_embeddings, padded
+from judges.reward_model.guards.guards import GuardName, Guards, Measures
+from judges.reward_model.model.baseline import Baseline
+from judges.reward_model.model.embedding import embedding_ids, mean_embeddings
 from judges.reward_model.model.render import (
     Encoded,
     Prompt,
     TextTooLong,
     Truncation,
+    asked,
     encode,
     encode_whole,
+    plain,
     without_controls,
 )
 from judges.reward_model.serve.engine import Engine, Text, Values
-from verifiers.base import InvalidReference, Sample
+from verifiers.base import InvalidReference, Sample, ScoringError
+from verifiers.errors import Unreadable
 
 if TYPE_CHECKING:
-    from judges.reward_model.model.model import Reference, RewardModel
-
-
-NEED_A_PROMPT: tuple[GuardName, ...] = ("echo", "injection", "relevance")
-"""Guards that compare with the prompt, or look for forged turns: a whole text has true ones."""
+    from judges.reward_model.model.model import RewardModel
 
 
 @dataclass(slots=True)
 class Prepared:
     """A sample ready to be read by the model.
 
-    `text` is None where the completion is too long; `note` then says so. `embedded` is what the
-    relevance guard reads, where there is one: prompt, its last turn, completion.
+    `text` is None where the completion is too long; `note` then says so. `embedded` is what guards
+    of embeddings read, where there are any: prompt, its last turn, completion.
     """
 
     text: Text | None
@@ -70,14 +70,14 @@ class ServedModel:
         return self.model.digest
 
     @property
-    def reference(self) -> Reference | None:
+    def baseline(self) -> Baseline | None:
         return self.model.card.reference
 
     # --- on the event loop ---------------------------------------------------------------
 
     async def prepare(
         self, samples: Sequence[Sample], truncation: Truncation | None, *, relevance: bool
-    ) -> list[Prepared | InvalidReference]:
+    ) -> list[Prepared | ScoringError]:
         """Renders, tokenizes and measures samples, off the event loop.
 
         A sample without a prompt is a whole text, read as it stands.
@@ -99,8 +99,7 @@ class ServedModel:
         )
         measures = prepared.measures
         if embeddings and self.guards:
-            prompt, turn, completion = (vector for vector, _ in embeddings)
-            measures = self.guards.with_relevance(measures, prompt, turn, completion)
+            measures = measures | self.guards.measure_embeddings(*(each for each, _ in embeddings))
         return heads, measures, cached
 
     # --- in a thread of tensor work -------------------------------------------------------
@@ -109,7 +108,7 @@ class ServedModel:
         """The raw reward of each text by each head."""
         import torch
 
-        ids, mask = padded([text.ids for text in texts], self.model)
+        ids, mask = self.model.padded([text.ids for text in texts])
         with torch.inference_mode():
             return [tuple(row) for row in self.model.rewards(ids, mask).tolist()]
 
@@ -120,14 +119,29 @@ class ServedModel:
 
     def _prepare_all(
         self, samples: Sequence[Sample], truncation: Truncation | None, relevance: bool
-    ) -> list[Prepared | InvalidReference]:
-        pairs = [(sample.prompt, sample.text) for sample in samples if sample.prompt is not None]
-        whole = [sample.text for sample in samples if sample.prompt is None]
+    ) -> list[Prepared | ScoringError]:
+        pairs: list[tuple[Prompt, str]] = []
+        whole: list[str] = []
+        is_pair: list[bool | Unreadable] = []
+        for sample in samples:
+            try:
+                text = sample.text
+            except Unreadable as error:
+                is_pair.append(error)
+                continue
+            if sample.prompt is None:
+                whole.append(text)
+            else:
+                pairs.append((sample.prompt, text))
+            is_pair.append(sample.prompt is not None)
         of_pairs = iter(
             self._prepare_pairs(pairs, truncation or self.model.card.truncation, relevance)
         )
         of_whole = iter(self._prepare_whole(whole))
-        return [next(of_whole if sample.prompt is None else of_pairs) for sample in samples]
+        return [
+            each if isinstance(each, Unreadable) else next(of_pairs if each else of_whole)
+            for each in is_pair
+        ]
 
     def _prepare_pairs(
         self, pairs: Sequence[tuple[Prompt, str]], truncation: Truncation, relevance: bool
@@ -138,8 +152,8 @@ class ServedModel:
             else self._prepare(pair, tokens)
             for pair, tokens in zip(pairs, self._encode(pairs, truncation), strict=True)
         ]
-        if pairs and relevance and self.guards and self.guards.relevance:
-            self._tokenize_for_relevance(pairs, prepared)
+        if pairs and relevance and self.guards and self.guards.embeds:
+            self._tokenize_to_embed(pairs, prepared)
         return prepared
 
     def _prepare(self, pair: tuple[Prompt, str], tokens: Encoded) -> Prepared:
@@ -162,9 +176,8 @@ class ServedModel:
             return Prepared(None, note="no tokens")
         if self.guards is None:
             return Prepared(self._text("reward", tokens.ids))
-        measured = self.guards.measure(None, without_controls(text, self.model.tokenizer))
-        measures = {name: x for name, x in measured.items() if name not in NEED_A_PROMPT}
-        left_out = tuple(name for name in NEED_A_PROMPT if name in self.guards.thresholds)
+        said = without_controls(text, self.model.tokenizer)
+        measures, left_out = self.guards.measure_whole(said)
         return Prepared(self._text("reward", tokens.ids), measures, guards_left_out=left_out)
 
     def _too_long(
@@ -182,7 +195,7 @@ class ServedModel:
         card = self.model.card
         return encode(pairs, self.model.tokenizer, card.max_length, truncation)
 
-    def _tokenize_for_relevance(
+    def _tokenize_to_embed(
         self,
         pairs: Sequence[tuple[Prompt, str]],
         prepared: Sequence[Prepared | InvalidReference],

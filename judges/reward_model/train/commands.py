@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -96,11 +98,10 @@ def train(
 
     from judges.reward_model.guards.fitting import guards_of
     from judges.reward_model.model.loading_checks import ModelRefused
-    from judges.reward_model.train.data import DataRefused
+    from judges.reward_model.preferences import DataRefused
     from judges.reward_model.train.loop import TrainingFailed
     from judges.reward_model.train.options import Options
     from judges.reward_model.train.pipeline import train_model
-    from judges.reward_model.train.progress import bar
     from verifiers.base import first_fault
 
     try:
@@ -139,23 +140,23 @@ def report(
     require_torch()
     quieten()
     from judges.reward_model.guards.guards import GuardsRefused
+    from judges.reward_model.model.load import load
     from judges.reward_model.model.loading_checks import ModelRefused
-    from judges.reward_model.model.model import load
-    from judges.reward_model.report import report as reports
-    from judges.reward_model.report.evaluate import evaluate_model
+    from judges.reward_model.preferences import DataRefused
+    from judges.reward_model.report import files
     from judges.reward_model.report.text import markdown
-    from judges.reward_model.train.data import DataRefused
+    from judges.reward_model.train.pipeline import evaluate_model
 
     try:
         if data is None:
-            found = reports.read(folder)
+            found = files.read(folder)
         else:
             found = evaluate_model(load(folder), data, drop_faulty=drop_faulty)
-    except (DataRefused, GuardsRefused, ModelRefused, reports.NoReport) as error:
+    except (DataRefused, GuardsRefused, ModelRefused, files.NoReport) as error:
         raise refuse(str(error)) from None
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        reports.write(found, output)
+        files.write(found, output)
     print(markdown(found))
 
 
@@ -178,6 +179,28 @@ def quieten() -> None:
 def refuse(message: str) -> typer.Exit:
     stderr.print(f"[red]assay:[/red] {message}", highlight=False, soft_wrap=True)
     return typer.Exit(USAGE_ERROR)
+
+
+@contextmanager
+def bar(name: str, units: int) -> Iterator[Callable[[int], None]]:
+    """One step's bar on standard error, gone when the step is."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True) as progress:
+        task = progress.add_task(name, total=units)
+        yield lambda done: progress.advance(task, done)
 
 
 def show(found: Report) -> None:

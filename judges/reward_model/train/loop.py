@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
-from judges.reward_model.train.data import Pair, bootstrap_groups
-from judges.reward_model.train.loss import preference_loss
+from judges.reward_model.preferences import Pair, bootstrap_groups
 from judges.reward_model.train.options import Options
 
 MAX_GRADIENT_NORM = 1.0
@@ -34,6 +34,35 @@ Watch = Callable[[int, int, float], None]
 
 class TrainingFailed(RuntimeError):
     """Training cannot go on. The message says what to do."""
+
+
+def preference_loss(
+    chosen: Tensor,
+    rejected: Tensor,
+    margin: Tensor,
+    weight: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    centering: float = 0.0,
+) -> Tensor:
+    """The weighted sum over pairs and heads of the loss of one comparison: a scalar.
+
+    -(1 - s) log σ(Δ - m) - s log σ(-(Δ - m)) + c (r_chosen + r_rejected)²
+
+    with Δ = r_chosen - r_rejected. The first term is Bradley and Terry (1952) as in Ouyang
+    et al. 2022 (arXiv 2203.02155, equation 1), the margin m that of Llama 2 (2307.09288,
+    equation 2), s the share of labels taken to be wrong, and the last term keeps rewards
+    around zero, which comparisons leave free (Eisenstein et al. 2023, 2312.09244).
+
+    Args:
+        chosen, rejected: rewards, (pairs, heads).
+        margin: (pairs, 1).
+        weight: (pairs, heads); a head's bootstrap sample times the pair's own weight.
+    """
+    difference = chosen - rejected - margin
+    loss = -(1 - label_smoothing) * logsigmoid(difference)
+    loss = loss - label_smoothing * logsigmoid(-difference)
+    return (weight * (loss + centering * (chosen + rejected) ** 2)).sum()
 
 
 @dataclass

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from judges.reward_model.model.model import last_layer
+from judges.reward_model.model.model import last_layer, padded
 from judges.reward_model.model.render import Prompt, TextTooLong, Truncation, encode
-from judges.reward_model.train.data import Pair
+from judges.reward_model.preferences import Pair
 from judges.reward_model.train.options import Options
 
 ENCODED_TOGETHER = 1_000
@@ -54,16 +54,6 @@ def encode_pairs(
             kept.append(pair)
             ids += [array("i", chosen.ids), array("i", rejected.ids)]
     return tuple(kept), Texts(ids, int(tokenizer.pad_token_id)), counts
-
-
-def padded(
-    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device | str
-) -> tuple[Tensor, Tensor]:
-    """Token ids padded on the right, and the mask of what is real: (texts, longest), twice."""
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-    return ids.to(device), mask.to(device)
 
 
 def budgeted(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:

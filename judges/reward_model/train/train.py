@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from judges.reward_model.model.model import last_layer, linear, set_last_layer
+from judges.reward_model.model.model import last_layer, linear, padded, set_last_layer
+from judges.reward_model.preferences import Pair
 from judges.reward_model.train.bases import SCRATCH
-from judges.reward_model.train.data import Pair
 from judges.reward_model.train.loop import Progress, Rewards, Run, Watch
 from judges.reward_model.train.options import Options
 from judges.reward_model.train.shortcuts import (
@@ -30,7 +30,7 @@ from judges.reward_model.train.shortcuts import (
     padded_states,
     recalling,
 )
-from judges.reward_model.train.texts import Texts, features_of, padded
+from judges.reward_model.train.texts import Texts, features_of
 
 HEAD_INIT_STD = 0.02
 

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from judges.reward_model.model.model import Card, Reference, RewardModel, save
+from judges.reward_model.model.baseline import Baseline
+from judges.reward_model.model.card import Card
+from judges.reward_model.model.model import RewardModel
+from judges.reward_model.model.save import save
 from judges.reward_model.serve.pool import RewardModels, RewardModelSettings
 from judges.reward_model.serve.scorer import RewardModelScorer
 from tests.judges.reward_model.tiny import encoder, tokenizer, with_heads
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
 
-REFERENCE = Reference(count=200, mean=0.5, std=2.0, quantiles=tuple(i / 10 - 5 for i in range(101)))
+REFERENCE = Baseline(count=200, mean=0.5, std=2.0, quantiles=tuple(i / 10 - 5 for i in range(101)))
 
 
 def model_folder(folder: Path, *, seed: int = 0, heads: int = 3, **card: Any) -> Path:

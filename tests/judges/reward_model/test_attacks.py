@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from judges.reward_model.guards.degenerate import ATTACKS
 from judges.reward_model.model.render import Prompt
-from judges.reward_model.report.attacks import ATTACKS, run_attacks
-from judges.reward_model.train.data import Pair
+from judges.reward_model.preferences import Pair
+from judges.reward_model.report.attacks import run_attacks
 
 PAIRS = [
     Pair(f"question {n}", f"A real answer to {n}. It goes on.", f"A poor one to {n}.", str(n))

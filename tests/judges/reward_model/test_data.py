@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model.train.data import (
+from judges.reward_model.preferences import (
     DataRefused,
     Pair,
     bootstrap_groups,

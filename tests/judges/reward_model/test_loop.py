@@ -9,9 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from judges.reward_model.train.data import Pair, pairs_of
-from judges.reward_model.train.loop import Run, TrainingFailed, bootstrap_counts, update_count
-from judges.reward_model.train.loss import preference_loss
+from judges.reward_model.preferences import Pair, pairs_of
+from judges.reward_model.train.loop import (
+    Run,
+    TrainingFailed,
+    bootstrap_counts,
+    preference_loss,
+    update_count,
+)
 from judges.reward_model.train.options import Options
 from judges.reward_model.train.texts import Texts, encode_pairs, scores_of
 from judges.reward_model.train.train import fit_head, train

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from judges.reward_model.preferences import Pair
 from judges.reward_model.report import metrics
-from judges.reward_model.train.data import Pair
 
 
 def pair(chosen: int, rejected: int, group: str = "g") -> Pair:

@@ -15,8 +15,11 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from judges.reward_model.model import loading_checks
-from judges.reward_model.model.loading_checks import HEADS
-from judges.reward_model.model.model import CARD, DEEPER, Card, ModelRefused, Reference, load, save
+from judges.reward_model.model.baseline import Baseline
+from judges.reward_model.model.card import CARD, DEEPER, HEADS, Card
+from judges.reward_model.model.load import load
+from judges.reward_model.model.loading_checks import ModelRefused
+from judges.reward_model.model.save import save
 from judges.reward_model.train.shortcuts import layers_of
 from tests.judges.reward_model import tiny
 
@@ -98,7 +101,7 @@ def test_deeper_layers_go_when_a_model_without_takes_the_place(folder: Path) -> 
 
 
 def test_the_reference_set_is_described_by_its_quantiles() -> None:
-    reference = Reference.of(torch.arange(201.0))
+    reference = Baseline.of(torch.arange(201.0))
     assert (reference.count, reference.mean) == (201, 100)
     assert reference.quantiles[0] == 0
     assert reference.quantiles[50] == 100

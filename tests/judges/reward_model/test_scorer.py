@@ -13,10 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.reward_model.model.model import load
-from judges.reward_model.model.reference import normalised, percentile, quantile
+from judges.reward_model.model.baseline import normalised, percentile, quantile
+from judges.reward_model.model.load import load
 from judges.reward_model.serve.pool import RewardModels
-from judges.reward_model.serve.scorer import LIMITS, sigmoid
+from judges.reward_model.serve.scorer import LIMITS
+from judges.statistics import sigmoid
 from tests.judges.reward_model.serving import (
     REFERENCE,
     model_folder,
@@ -86,7 +87,9 @@ def test_the_raw_reward_is_the_checkpoints_own(folder: Path) -> None:
 
 @pytest.mark.parametrize("network", ["encoder", "decoder"])
 def test_a_score_does_not_depend_on_what_shares_its_batch(tmp_path: Path, network: str) -> None:
-    from judges.reward_model.model.model import Card, RewardModel, save
+    from judges.reward_model.model.card import Card
+    from judges.reward_model.model.model import RewardModel
+    from judges.reward_model.model.save import save
 
     if network == "decoder":
         save(RewardModel(decoder(), tokenizer(), Card(max_length=64)), tmp_path)

@@ -7,11 +7,12 @@ import torch
 from transformers import PreTrainedModel
 
 from judges.reward_model.model.loading_checks import ModelRefused
+from judges.reward_model.model.model import padded
+from judges.reward_model.preferences import Pair
 from judges.reward_model.train.bases import average_tokens, load_base
-from judges.reward_model.train.data import Pair
 from judges.reward_model.train.options import Options
 from judges.reward_model.train.shortcuts import averaging_at_once, features_and_states, layers_of
-from judges.reward_model.train.texts import Texts, features_of, padded
+from judges.reward_model.train.texts import Texts, features_of
 from judges.reward_model.train.train import rewards_by, train
 from tests.judges.reward_model import tiny
 

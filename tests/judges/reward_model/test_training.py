@@ -16,17 +16,17 @@ from typer.testing import CliRunner
 from app.cli import app
 from judges.reward_model.guards.fitting import guards_of
 from judges.reward_model.guards.guards import Guards
+from judges.reward_model.model.load import load
 from judges.reward_model.model.loading_checks import ModelRefused
-from judges.reward_model.model.model import RewardModel, load
+from judges.reward_model.model.model import RewardModel
 from judges.reward_model.model.render import encode
-from judges.reward_model.report import report as reports
-from judges.reward_model.report.evaluate import evaluate_model
+from judges.reward_model.preferences import DataRefused
+from judges.reward_model.report import files
 from judges.reward_model.report.report import Report
 from judges.reward_model.report.text import markdown
 from judges.reward_model.train.bases import load_base
-from judges.reward_model.train.data import DataRefused
 from judges.reward_model.train.options import Options
-from judges.reward_model.train.pipeline import train_model
+from judges.reward_model.train.pipeline import evaluate_model, train_model
 from judges.reward_model.train.texts import score_texts
 from tests.judges.reward_model import preferences, tiny
 
@@ -100,7 +100,7 @@ def test_the_report_has_every_part(trained: tuple[Path, Report]) -> None:
         "bootstrapped over prompts",
     ):
         assert part in text
-    assert reports.read(folder) == report
+    assert files.read(folder) == report
     assert (folder / "report.png").stat().st_size > 10_000
     assert [share for share, _, _ in report.curve.points] == [0.1, 0.3, 1.0]  # type: ignore[union-attr]
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from judges.reward_model.guards.fitting import fit_guards
-from judges.reward_model.model.model import Card, RewardModel, save
+from judges.reward_model.model.card import Card
+from judges.reward_model.model.model import RewardModel
 from judges.reward_model.model.render import render
+from judges.reward_model.model.save import save
 from tests.judges.reward_model.serving import REFERENCE, model_folder, sample, scored, serving
 from tests.judges.reward_model.test_guards import natural_texts
 from tests.judges.reward_model.tiny import encoder, tokenizer, with_heads

@@ -17,7 +17,9 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from judges.reward_model.model.model import Card, RewardModel, linear, save, set_last_layer
+from judges.reward_model.model.card import Card
+from judges.reward_model.model.model import RewardModel, linear, set_last_layer
+from judges.reward_model.model.save import save
 
 WORDS = (
     "what is a good bad red blue answer question yes no the of and word User : Assistant".split()

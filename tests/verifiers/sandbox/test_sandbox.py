@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.processes import children
 from verifiers.sandbox import cgroup, pool
+from verifiers.sandbox.languages import LANGUAGES
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox, SandboxError
 from verifiers.sandbox.probe import probe
 
@@ -300,3 +301,24 @@ def test_no_more_programs_run_at_a_time_than_there_are_workers() -> None:
         return max(await asyncio.gather(*(one() for _ in range(12))))
 
     assert with_sandbox(use, workers=2) == 2
+
+
+def test_services_on_one_machine_take_no_processes_from_each_others_programs() -> None:
+    """The kernel counts them by user, whoever started them."""
+    language = LANGUAGES["bash"]
+    if (missing := language.missing()) is not None:
+        pytest.skip(missing)
+    source = b"for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done\nwait"
+
+    async def one() -> Execution:
+        sandbox = Sandbox()
+        try:
+            async with sandbox.session(Program(source, inputs=[b""], language=language)) as session:
+                return await session.run([0])
+        finally:
+            await sandbox.stop()
+
+    async def both() -> list[Execution]:
+        return await asyncio.gather(one(), one())
+
+    assert [execution.stderr for execution in asyncio.run(both())] == ["", ""]

@@ -1,10 +1,24 @@
 """Which languages programs may be written in: a file each, and a line in `LANGUAGES`."""
 
-from verifiers.sandbox.languages import bash, cpp, javascript, python
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
 from verifiers.sandbox.languages.base import Language
 
 LANGUAGES: dict[str, Language] = {
-    module.LANGUAGE.name: module.LANGUAGE for module in (python, cpp, javascript, bash)
+    name: import_module(f"{__name__}.{name}").LANGUAGE
+    for name in (
+        "python",
+        "cpp",
+        "javascript",
+        "bash",
+    )
 }
 
-__all__ = ["LANGUAGES", "Language"]
+if TYPE_CHECKING:
+    LanguageName = str
+else:
+    LanguageName = Literal[tuple(LANGUAGES)]
+    """The type of a parameter: its JSON Schema lists the languages."""
+
+__all__ = ["LANGUAGES", "Language", "LanguageName"]

@@ -20,11 +20,12 @@ class Language:
     """How programs of a language are compiled and run.
 
     Attributes:
-        name: what a request calls it.
+        name: what a request calls it, and its module's name.
         file_name: the source's name in its folder, where commands are started.
         compile: the compiler's command; empty where nothing is compiled.
         run: the program's command; empty for Python, which the zygotes run themselves.
         may_fork: its programs start others, as shells do.
+        alias: what SandboxFusion calls it, where that is another name.
         self_test: a program that reads a line and writes it twice.
     """
 
@@ -34,6 +35,7 @@ class Language:
     run: tuple[str, ...]
     self_test: str
     may_fork: bool = False
+    alias: str = ""
 
     def missing(self) -> str | None:
         """Why the language cannot be used on this machine; None where it can."""

@@ -4,6 +4,7 @@ from verifiers.sandbox.languages.base import Language
 
 LANGUAGE = Language(
     name="javascript",
+    alias="nodejs",
     file_name="main.js",
     compile=(),
     run=("node", "main.js"),

@@ -1,13 +1,16 @@
-"""The classifier behind the relevance guard: does a completion belong to its prompt?"""
+"""Answers to another prompt, and filler: does a completion belong to its prompt?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
-from judges.reward_model.guards.guards import Relevance, Vector
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from judges.reward_model.guards.guard import EmbeddingGuard, Examples
 from judges.reward_model.guards.logistic import logistic_loss, minimised
-from judges.reward_model.model.embedding import Embedded
+from judges.reward_model.model.embedding import Embedded, Vector
+from verifiers.base import first_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +33,60 @@ STRANGERS = 5
 """Other prompts that each completion is paired with, to learn what does not belong."""
 
 
-def fit_relevance(natural: Embedded, hollow: Embedded | None = None) -> Relevance:
+class Weights(BaseModel):
+    """Log-odds that a completion belongs to its prompt, from embeddings of the prompt, its last
+    turn and the completion: bias + prompt . (p * c) + turn . (t * c) + completion . c, of which
+    the last is what the completion has under any prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    prompt: tuple[float, ...]
+    turn: tuple[float, ...]
+    completion: tuple[float, ...]
+    bias: float
+
+
+class Relevance(EmbeddingGuard):
+    """Minus the log-odds of `Weights`."""
+
+    name = "relevance"
+    needs_prompt = True
+    penalises = True
+    stored_as = "relevance"
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    @classmethod
+    def fit(cls, examples: Examples) -> Self | None:
+        if examples.embedded is None:
+            return None
+        return cls(fitted_weights(examples.embedded, examples.hollow))
+
+    @classmethod
+    def load(cls, stored: Any) -> Self:
+        try:
+            return cls(Weights.model_validate(stored))
+        except ValidationError as error:
+            raise ValueError(first_fault("relevance", error)) from None
+
+    def stored(self) -> JsonValue:
+        return self._weights.model_dump(mode="json")
+
+    def measure(self, prompt: Vector, turn: Vector, completion: Vector) -> float:
+        known = self._weights
+        weights = zip(known.prompt, known.turn, known.completion, strict=True)
+        values = zip(prompt, turn, completion, strict=True)
+        return -(
+            known.bias
+            + sum(
+                c * (p * u + t * v + w)
+                for (p, t, c), (u, v, w) in zip(values, weights, strict=True)
+            )
+        )
+
+
+def fitted_weights(natural: Embedded, hollow: Embedded | None = None) -> Weights:
     """A logistic regression that tells completions of their prompt from those of others, and
     from those that answer none.
 
@@ -56,7 +112,7 @@ def fit_relevance(natural: Embedded, hollow: Embedded | None = None) -> Relevanc
     weights = minimised(logistic_loss((true - mean) / std, wrong, RIDGE), true.shape[1])
     slope, bias = weights[:-1] / std, float(weights[-1] - (weights[:-1] * mean / std).sum())
     rounded = [tuple(round(w, 6) for w in part.tolist()) for part in slope.chunk(3)]
-    return Relevance(prompt=rounded[0], turn=rounded[1], completion=rounded[2], bias=bias)
+    return Weights(prompt=rounded[0], turn=rounded[1], completion=rounded[2], bias=bias)
 
 
 def rows_of(vectors: Sequence[Vector]) -> Tensor:

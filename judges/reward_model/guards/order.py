@@ -1,4 +1,4 @@
-"""Whether a text's words stand in an order in which words are written.
+"""An answer with its words shuffled: whether words stand in an order in which they are written.
 
 Learned from natural texts and their own shuffles: for what stands side by side, how much more
 often it does so by design than by chance. Two things are looked at between neighbours: which
@@ -15,7 +15,10 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Self
+from typing import Any, Self
+
+from judges.reward_model.guards.guard import Examples, TextGuard
+from judges.reward_model.model.render import Prompt
 
 COMMON_WORDS = 100
 """So many stand for themselves; of others the last two letters do."""
@@ -37,8 +40,13 @@ SPACE = re.compile(r"\s+")
 EDGES = re.compile(r"^\W+|\W+$")
 
 
-class WordOrder:
-    """How unlike written text the order of words is: larger is more like a shuffle."""
+class Order(TextGuard):
+    """How like a shuffle the order of words is: minus the weights of all different neighbours,
+    over the root of their number."""
+
+    name = "order"
+    penalises = True
+    stored_as = "order"
 
     def __init__(self, common: Iterable[str], weights: bytes) -> None:
         """weights: one signed byte a bucket."""
@@ -46,8 +54,8 @@ class WordOrder:
         self._weights = memoryview(weights).cast("b")
 
     @classmethod
-    def of(cls, texts: Sequence[str], seed: int = 0) -> Self:
-        chance = random.Random(seed)
+    def fit(cls, examples: Examples) -> Self:
+        chance, texts = random.Random(0), examples.completions
         words = Counter(bare(word) for text in texts for word in text.split())
         common = sorted(word for word, _ in words.most_common(COMMON_WORDS))
         made = cls(common, bytes(BUCKETS))
@@ -67,24 +75,18 @@ class WordOrder:
         return cls(common, bytes(each % 256 for each in stored))
 
     @classmethod
-    def loaded(cls, text: str) -> Self:
-        """From `dumped`.
-
-        Raises:
-            ValueError: it is not such a table.
-        """
-        weights, *common = text.split(" ")
+    def load(cls, stored: Any) -> Self:
+        weights, *common = str(stored).split(" ")
         table = base64.b64decode(weights, validate=True)
         if len(table) != BUCKETS:
             raise ValueError(f"a table of word orders has {BUCKETS} bytes")
         return cls(common, table)
 
-    def dumped(self) -> str:
+    def stored(self) -> str:
         return " ".join([base64.b64encode(self._weights).decode(), *sorted(self._common)])
 
-    def __call__(self, text: str) -> float:
-        """Minus the weights of all different neighbours, over the root of their number."""
-        words, spaces = pieces(text)
+    def measure(self, prompt: Prompt, completion: str) -> float:
+        words, spaces = pieces(completion)
         if len(words) < FEWEST:
             return 0.0
         found = self._buckets(words, spaces)

@@ -26,7 +26,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from judges.reward_model.model.render import Prompt
+from judges.reward_model.model.card import DataFile
+from judges.reward_model.model.render import Prompt, turns
 from verifiers.base import Text, first_fault
 from verifiers.sample import AssistantMessage, Message, Name
 
@@ -106,6 +107,10 @@ class Preferences:
     pairs: tuple[Pair, ...]
     dropped: Counter[str] = field(default_factory=Counter)
     """Pairs left out, by reason."""
+
+    def as_file(self) -> DataFile:
+        """For the card, and the report."""
+        return DataFile(name=self.name, sha256=self.sha256, pairs=len(self.pairs))
 
 
 # --- reading ----------------------------------------------------------------------------
@@ -226,11 +231,8 @@ def _turns(dialogue: str) -> list[Message]:
 
 def opening_hash(prompt: Prompt) -> str:
     """Of the first user message (of a plain prompt: of all of it), ignoring case and spacing."""
-    if prompt is None or isinstance(prompt, str):
-        opening = prompt or ""
-    else:
-        said = [one.text for one in prompt if one.role == "user"]
-        opening = said[0] if said else "".join(one.text for one in prompt)
+    said = [text for role, text in turns(prompt) if role == "user"]
+    opening = said[0] if said else "".join(text for _, text in turns(prompt))
     return hashlib.sha256(" ".join(opening.casefold().split()).encode()).hexdigest()[:16]
 
 
