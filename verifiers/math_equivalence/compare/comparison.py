@@ -22,6 +22,8 @@ from verifiers.math_equivalence.read.expression import Listing, Node, Number, Wo
 from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
 
+SHORTEST_WORD: Final = 3
+
 DECIMAL_COMMA: Final = re.compile(r"-?[0-9]{1,9},[0-9]{1,9}")
 """0,5 for a half, as it is written in most of Europe; where a number is due, it is no list."""
 
@@ -117,10 +119,11 @@ def compare_choices(reference: Reading, answer: Reading, policy: MathParameters)
 def compare_rows_of_letters(
     reference: Reading, answer: Reading, policy: MathParameters
 ) -> Verdict | None:
-    """`\\text{dog}` and `god` are words, not products: their letters do not commute."""
-    if not (reference.is_text or answer.is_text):
-        return None
+    """`dog` and `god` are words, not products: their letters do not commute. Two letters without
+    `\\text` around them are a product."""
     if not all(map(words.is_row_of_letters, (reference.cleaned, answer.cleaned))):
+        return None
+    if not (reference.is_text or answer.is_text) and len(reference.cleaned) < SHORTEST_WORD:
         return None
     return structures.compare(Words(reference.cleaned), Words(answer.cleaned), policy)
 

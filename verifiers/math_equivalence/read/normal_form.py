@@ -59,13 +59,11 @@ DIGITS: Final = {
     for code in range(0x80, sys.maxunicode + 1)
     if unicodedata.category(chr(code)) == "Nd"
 }
-CIRCLED: Final = dict(zip("⓪①②③④⑤⑥⑦⑧⑨⑩", map(str, range(11)), strict=True))
 
 TRANSLATION: Final = str.maketrans(
     {
         **SYMBOLS,
         **DIGITS,
-        **CIRCLED,
         **{glyph: f"\\{name} " for glyph, name in GREEK.items()},
         **{glyph: f" {fraction}" for glyph, fraction in VULGAR_FRACTIONS.items()},
     }
