@@ -10,7 +10,8 @@ TRAINERS_PIP := $(TRAINERS)/bin/python -m pip install --quiet --disable-pip-vers
 REQUIREMENTS := pyproject.toml trainer_client/pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-trainers test-container check format docs reward-diff bench soak clean
+.PHONY: help demo test test-fast test-trainers test-container coverage mutants check format docs \
+  reward-diff bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,16 @@ demo: $(VENV)/.demo ## train a policy on rewards served over HTTP (two minutes o
 test: check ## run every test (and the checks)
 	$(BIN)/python -m pytest
 
+test-fast: $(VENV)/.dev ## run the tests that take no seconds each (under three minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+# Apart from `test`: on this code, measuring more than doubles the processor time.
+coverage: $(VENV)/.dev ## run every test and gate the branches that they cover
+	$(BIN)/python -m pytest --cov
+
+mutants: $(VENV)/.dev ## list the faults in pure modules that no test notices (an hour; MODULE=... for one)
+	$(BIN)/python -m benchmarks.mutants $(MODULE)
+
 test-trainers: $(TRAINERS)/.ready $(VENV)/.demo ## run the adapters inside TRL, verl, verifiers ...
 	$(TRAINERS)/bin/python -P -m pytest -c tests/trainers/pytest.ini tests/trainers
 
@@ -72,4 +83,5 @@ soak: $(VENV)/.dev ## run programs for long, and far too many (five minutes)
 	$(BIN)/python -m benchmarks code_soak
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) $(TRAINERS) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TRAINERS) site .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	  .import_linter_cache

@@ -17,8 +17,9 @@ from typing import Any
 
 import httpx
 
-from benchmarks.processes import assay_service, children, memory_bytes
+from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
+from tests.processes import children, memory_bytes
 
 SUBMISSIONS = 10_000
 WARM_UP = 1_000

@@ -1,4 +1,4 @@
-"""Servers started for a measurement, always stopped, and what memory processes take."""
+"""Servers started for a measurement, and always stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 
@@ -45,27 +44,3 @@ def wait_until_up(url: str, within_s: float = 30.0) -> None:
             if time.monotonic() > ends:
                 raise
             time.sleep(0.05)
-
-
-def memory_bytes(pid: int) -> int:
-    """Proportional set size of a process and its children, as /proc counts it."""
-    own = next(
-        int(line.split()[1]) * 1024
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        if line.startswith("Pss:")
-    )
-    return own + sum(map(memory_bytes, children(pid)))
-
-
-def processor_ns(pid: int) -> int:
-    """Processor time that the threads of a process and its children have had."""
-    own = sum(
-        int((task / "schedstat").read_text().split()[0])
-        for task in Path(f"/proc/{pid}/task").iterdir()
-    )
-    return own + sum(map(processor_ns, children(pid)))
-
-
-def children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in listed.split()]

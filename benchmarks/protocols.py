@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from benchmarks.processes import assay_service, processor_ns
+from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
+from tests.processes import processor_ns
 
 SIZE = 64
 """Samples in a batch, or requests at a time."""

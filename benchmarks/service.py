@@ -24,8 +24,9 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 from app.routes.schemas import ScoreRequest
-from benchmarks.processes import assay_service, memory_bytes, started, wait_until_up
+from benchmarks.processes import assay_service, started, wait_until_up
 from benchmarks.results import Row, write
+from tests.processes import memory_bytes
 
 SAMPLES = 1_024
 ROUNDS = 60

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 collect_ignore = ["trainers"]
 """They need the frameworks, and a virtual environment of their own: `make test-trainers`."""
 
-# How long an example takes is the machine's affair.
-settings.register_profile("assay", deadline=None)
+# How long an example takes, and how long it takes to think of one, is the machine's affair.
+settings.register_profile("assay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("assay")
 
 

@@ -15,6 +15,8 @@ import pytest
 from tests.app.conftest import served
 from tests.trainer_client.train.runs import assay_trainer, options
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

@@ -17,6 +17,8 @@ from app.http import log
 from tests.app.conftest import reversal
 from verifiers.base import Sample
 
+pytestmark = pytest.mark.slow
+
 
 def assay(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app.cli", *arguments]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.app.conftest import CATASTROPHIC, FINE, HANGS, in_process, score
@@ -16,6 +17,7 @@ def composite(gate: Any = None, **components: Any) -> dict[str, Any]:
     return {"type": "weighted", "components": parts, "gates": gate or {}}
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_is_killed_and_earns_nothing() -> None:
     spec = composite(pattern=CATASTROPHIC, plain={"type": "format", "reasoning": "forbidden"})
     with in_process(cpu_limit_s=0.3) as client:
@@ -27,6 +29,7 @@ def test_a_part_that_hangs_is_killed_and_earns_nothing() -> None:
     assert second["reward"] == 2.0
 
 
+@pytest.mark.slow
 def test_a_closed_gate_says_that_it_timed_out() -> None:
     spec = composite({"fits": {"scorer": CATASTROPHIC}}, short="repetition")
     with in_process(cpu_limit_s=0.3) as client:
@@ -34,6 +37,7 @@ def test_a_closed_gate_says_that_it_timed_out() -> None:
     assert (result["reward"], result["outcome"]) == (0.0, "time_limit")
 
 
+@pytest.mark.slow
 def test_a_deadline_over_a_part_leaves_the_whole_unscored() -> None:
     with in_process(cpu_limit_s=60) as client:
         spec = composite(pattern=CATASTROPHIC, short="repetition")
@@ -43,6 +47,7 @@ def test_a_deadline_over_a_part_leaves_the_whole_unscored() -> None:
         assert again.json()["scores"][0]["reward"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_deadline_over_one_sample_takes_no_score_from_the_others() -> None:
     spec = composite(pattern=CATASTROPHIC, short="repetition")
     with in_process(cpu_limit_s=60, cpu_workers=2) as client:

@@ -99,6 +99,7 @@ def test_failed_scores_stay_out_and_get_null(client: TestClient) -> None:
     assert None not in scored["advantages"]
 
 
+@pytest.mark.slow
 def test_a_deadline_leaves_the_scored_with_their_advantages() -> None:
     completions = [FINE, "7", HANGS]
     with in_process(cpu_limit_s=60) as client:

@@ -24,6 +24,8 @@ from tests.app.conftest import eventually, in_process
 from tests.judges.reward_model.serving import model_folder
 from tests.judges.reward_model.test_guards import natural_texts
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "what is a good answer"
 
 

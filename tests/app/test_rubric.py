@@ -20,6 +20,8 @@ from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import TOLD
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint
 
+pytestmark = pytest.mark.slow
+
 CRITERIA = [
     {"id": "paris", "text": 'Contains "Paris".', "class": "essential"},
     {"id": "lyon", "text": 'Contains "Lyon".', "class": "pitfall"},

@@ -107,6 +107,7 @@ def shuffling_server() -> Iterator[ScriptedServer]:
         yield server
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(count=st.integers(0, 60), batch_size=st.integers(1, 20), concurrency=st.integers(1, 10))
 def test_scores_have_the_order_of_the_samples(
@@ -300,6 +301,7 @@ def test_cancelling_the_future_cancels_the_requests_in_flight() -> None:
         assert rewards(client.score(samples(2), "number")) == numbers(2)
 
 
+@pytest.mark.slow
 def test_an_interrupted_caller_cancels_its_requests() -> None:
     def interrupt(server: ScriptedServer) -> None:
         server.begun.wait(10)

@@ -71,6 +71,7 @@ def test_a_fault_that_may_pass_is_tried_again_under_the_same_key(fault: Act) -> 
     assert len({(request.key, request.body) for request in server.received}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -119,6 +120,7 @@ def test_retries_leave_the_global_random_state_alone() -> None:
     assert random.getstate() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_two_hundred_batches_under_faults_lose_nothing_and_invent_nothing(seed: int) -> None:
     """Every request fails with probability 0.3, in one of the ways that may pass."""

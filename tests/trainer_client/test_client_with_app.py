@@ -15,6 +15,8 @@ from app.settings import Settings
 from tests.app.conftest import served
 from trainer_client import AsyncRewardClient, Outage, RequestRefused, RewardClient, Score
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 

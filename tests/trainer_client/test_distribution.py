@@ -16,6 +16,8 @@ import pytest
 import trainer_client
 from trainer_client import async_client, client, errors, types
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(trainer_client.__file__).parent
 
 FOREIGN = {

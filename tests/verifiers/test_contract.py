@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
@@ -33,6 +33,14 @@ read_score = msgspec.json.Decoder(Score).decode
 OUTCOMES = TypeAdapter(Outcome)
 
 every_scorer = pytest.mark.parametrize("name", NAMES)
+every_scorer_often = pytest.mark.parametrize(
+    "name",
+    [
+        # A process for each of many examples.
+        pytest.param(name, marks=pytest.mark.slow) if kind.lane == "sandbox" else name
+        for name, kind in sorted(REGISTRY.types.items())
+    ],
+)
 
 # No surrogates: what comes over HTTP has none. Everything else, control characters
 # included, and the pieces that scorers look for, so that they find some.
@@ -221,8 +229,8 @@ def prompt_of(sample: Sample) -> list[Message]:
     return [Message(role="user", content=sample.prompt)]
 
 
-@every_scorer
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@every_scorer_often
+@settings(max_examples=60)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), message=st.booleans())
 def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message: bool) -> None:
     scorer, sample = example(name)
@@ -241,7 +249,7 @@ def test_arbitrary_completions_get_rewards(name: str, texts: list[str], message:
     assert not scorer.deterministic or [s.reward for s in first] == [s.reward for s in second]
 
 
-@every_scorer
+@every_scorer_often
 @settings(max_examples=40)
 @given(
     reference=st.recursive(

@@ -90,6 +90,7 @@ def test_counting(labels: list[int | None], expected: Vote | None) -> None:
     assert vote(labels) == expected
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(["1", "2", "1.0", "4/2", "x"]), min_size=1, max_size=9), st.randoms()
 )

@@ -251,6 +251,7 @@ def test_headers_over_the_limit_are_a_431(client: TestClient) -> None:
     assert client.get("/healthz", headers={"X": "a" * 60_000}).status_code == 200
 
 
+@pytest.mark.slow
 def test_headers_without_end_are_not_read_to_their_end() -> None:
     with served() as service:
         host, port = service.url.removeprefix("http://").split(":")
@@ -261,6 +262,7 @@ def test_headers_without_end_are_not_read_to_their_end() -> None:
         assert httpx.get(f"{service.url}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_declared_length_over_the_limit_is_refused_before_the_body_comes() -> None:
     with served(ASSAY_MAX_BODY_BYTES="2000") as service:
         host, port = service.url.removeprefix("http://").split(":")

@@ -16,6 +16,8 @@ from app.protocols.registry import PROTOCOLS
 from app.settings import Protocols, Settings
 from tests.app.conftest import served
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key"
 
 BEYOND_SCHEMAS = [positive_data_acceptance]

@@ -11,8 +11,10 @@ import sys
 import httpx
 import pytest
 
-from benchmarks.processes import children, memory_bytes
 from tests.app.conftest import READY, eventually, reversal, score, served
+from tests.processes import children, memory_bytes
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_prints_its_address_once_it_is_ready() -> None:

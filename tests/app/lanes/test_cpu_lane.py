@@ -18,7 +18,6 @@ from fastapi.testclient import TestClient
 
 from app.lanes.cpu import CpuLane
 from app.lanes.lane import Scheduler
-from benchmarks.processes import children
 from tests.app.conftest import (
     CATASTROPHIC,
     FINE,
@@ -28,8 +27,11 @@ from tests.app.conftest import (
     score,
     served,
 )
+from tests.processes import children
 from verifiers.base import Sample, Score
 from verifiers.registry import Registry
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_hanging_sample_gets_the_lowest_reward_and_its_neighbours_their_own() -> None:

@@ -21,6 +21,8 @@ from verifiers import registry
 from verifiers.base import Parameters, Place, Sample, Score, Scorer, Services, Settle
 from verifiers.boundary import Boundary
 
+pytestmark = pytest.mark.slow
+
 
 class Spelling(Scorer[Parameters]):
     """Rewards a completion that the only judge spells back."""

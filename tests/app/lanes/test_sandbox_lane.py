@@ -10,7 +10,10 @@ import pytest
 from tests.app.conftest import in_process, score
 from verifiers.sandbox import pool
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 FINE = {"completion": "print(42)", "reference": {"tests": [{"stdout": "42"}]}}
 REVERSAL = {"completion": "cba", "reference": "abc", "scorer": "string_reversal"}

@@ -18,6 +18,8 @@ from verifiers import registry
 from verifiers.base import Parameters, Sample, Score, Verifier
 from verifiers.score import ScoreError, to_json
 
+pytestmark = pytest.mark.slow
+
 CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
 

@@ -174,6 +174,7 @@ def test_the_official_asynchronous_client_runs_many_at_a_time(service: Served) -
     assert asyncio.run(grade_all()) == [1.0, 1.0, *[0.0] * 18]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grader", "draining", "requests", "error"),
     [

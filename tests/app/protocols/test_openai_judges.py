@@ -19,6 +19,8 @@ from tests.judges.llm import scripted_endpoint as script
 from tests.judges.llm.judging import TOLD
 from tests.judges.llm.scripted_endpoint import ScriptedEndpoint
 
+pytestmark = pytest.mark.slow
+
 SCORE: Any = {
     "type": "score_model",
     "name": "judge",

@@ -16,6 +16,8 @@ from app.protocols import registry
 from app.settings import Protocols, Settings
 from tests.app.conftest import served
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key"
 PROTOCOLS: dict[str, Any] = {
     **{each.name: True for each in registry.PROTOCOLS},

@@ -73,6 +73,7 @@ def test_the_official_client_gets_embeddings(models: TestClient) -> None:
             client.embeddings.create(model="nobody", input="x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "members"), [("/classify", {"input": "x"}), ("/score", {"text_1": "q", "text_2": "x"})]
 )

@@ -291,6 +291,7 @@ def test_a_flood_of_special_tokens_is_read_once() -> None:
     assert completion_in(flood + "x", "p" * 100_000) is None
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_a_request_with_anything_in_any_member_is_answered_or_refused(
     client: TestClient, data: st.DataObject

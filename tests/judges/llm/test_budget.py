@@ -40,6 +40,7 @@ def ask_many(count: int, *acts: script.Act, **members: Any) -> tuple[list[Any], 
     return asyncio.run(go())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["run_cap", "key_cap"])
 @pytest.mark.parametrize(
     ("cap", "affords"),
@@ -184,6 +185,7 @@ def test_a_call_waits_for_what_others_return_but_not_past_its_deadline() -> None
     asyncio.run(go())
 
 
+@pytest.mark.slow
 def test_a_quarter_more_than_may_be_under_way_is_reserved_and_no_more() -> None:
     async def go() -> None:
         async with (

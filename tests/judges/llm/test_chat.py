@@ -114,6 +114,7 @@ BROKEN: dict[str, tuple[Act, type[CallFailed]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("act", "kind"), BROKEN.values(), ids=BROKEN)
 def test_what_no_reply_was_begun_for_is_asked_again(act: Act, kind: type[CallFailed]) -> None:
     reply, requests = ask(act, act, timeout_s=0.5)
@@ -215,6 +216,7 @@ def test_a_date_alone_is_compared_with_our_clock() -> None:
     assert retry_after_s({"retry-after": date}) == pytest.approx(60, abs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -240,6 +242,7 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
 FRAGILE = {"max_attempts": 1, "open_circuit_after": 3, "circuit_cool_s": 0.4}
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_keeps_failing_is_left_alone_and_tried_again() -> None:
     async def go() -> None:
         async with (

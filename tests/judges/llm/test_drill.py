@@ -23,6 +23,8 @@ from tests.judges.llm.judging import chat_judge
 from tests.judges.llm.scripted_endpoint import Act, Request, ScriptedEndpoint, asking, spelled
 from verifiers.errors import JudgeFailed
 
+pytestmark = pytest.mark.slow
+
 ASKS, QUESTIONS = 1_000, 800
 FAULT_SHARE = 0.3
 SEED = 20_251_121

@@ -34,7 +34,10 @@ pytest.importorskip("accelerate", reason="transformers serve needs transformers[
 
 READY_WITHIN_S = 240
 
-pytestmark = pytest.mark.timeout(300)  # it imports all of transformers before it serves
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),  # it imports all of transformers before it serves
+]
 
 
 def table_model(chain: list[str]) -> Policy:

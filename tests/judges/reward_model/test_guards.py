@@ -105,6 +105,7 @@ def test_fresh_natural_texts_pass(fitted: Guards) -> None:
     assert flagged(fitted, fresh) / len(fresh) <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_most_kinds_are_found_without_having_been_seen(half: int) -> None:
     made = guards(attacks=ATTACKS[half::2], embed=by_words)

@@ -90,6 +90,7 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_in_the_very_same_weights(tmp_path: Path) -> None:
     whole = trained_weights(OPTIONS)
     checkpoint = tmp_path / "checkpoint.pt"
@@ -197,6 +198,7 @@ def test_a_head_on_features_learns_the_direction_that_decides() -> None:
     assert float(won) > 0.8
 
 
+@pytest.mark.slow
 def test_a_decoder_without_a_bias_learns_as_well() -> None:
     kept, texts = encoded(80)
     network = tiny.decoder()

@@ -71,6 +71,7 @@ def test_a_damaged_table_is_refused(damaged: str) -> None:
         Order.load(damaged)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300))
 def test_any_text_has_a_finite_order(text: str) -> None:
     words, spaces = pieces(text)

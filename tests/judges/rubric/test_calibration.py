@@ -92,6 +92,7 @@ def test_calibration_error_is_the_gap_between_probability_and_share() -> None:
 # --- calibrations -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(POINTS)
 def test_isotonic_is_a_calibration_that_never_falls(points: list[tuple[float, bool]]) -> None:
     values, labels = [v for v, _ in points], [y for _, y in points]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.rubric import labels_of, probabilities
 from benchmarks.small_judge import FAMILIES, SmallJudge, items
 from judges.rubric.agreement import calibration_error
 from judges.rubric.calibration import fitted_temperature
 from judges.rubric.fitting import agreement
+
+pytestmark = pytest.mark.slow
 
 
 def test_items_are_balanced_and_their_truth_is_repeatable() -> None:

@@ -148,6 +148,7 @@ def test_sft_writes_the_policy_that_a_run_starts_from(undisturbed: Path, tmp_pat
     assert same_weights(tmp_path / "policy", undisturbed / "start")
 
 
+@pytest.mark.slow
 def test_the_demo_trains_on_a_service_of_its_own_and_leaves_none_behind(
     undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def test_the_demo_trains_on_a_service_of_its_own_and_leaves_none_behind(
         os.kill(int(pid), 0)
 
 
+@pytest.mark.slow
 def test_the_service_of_a_demo_that_is_killed_ends_with_it(tmp_path: Path) -> None:
     process = trainer("demo", *options("sft.steps=100000"), "--output", str(tmp_path / "demo"))
     assert process.stderr is not None
@@ -187,6 +189,7 @@ def ended(pid: int) -> bool:
     return state == "Z"  # its new parent has not looked yet
 
 
+@pytest.mark.slow
 def test_a_demo_goes_on_where_it_stopped_with_a_service_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     first = assay_trainer("demo", *options("grpo.steps=2"), "--output", str(folder))

@@ -33,6 +33,8 @@ from trainer_client.train.rollouts import Group, Rollout
 from trainer_client.train.tasks.problem import Problem
 from trainer_client.types import ScoreError
 
+pytestmark = pytest.mark.slow
+
 RUN_STOPPED_ITSELF = 4
 
 WATCHED = ("monitor.gold=string_reversal", "monitor.rollouts=6")

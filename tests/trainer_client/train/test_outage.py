@@ -7,6 +7,8 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.app.conftest import Served, served
 from tests.trainer_client.scripted_server import ScriptedServer
 from tests.trainer_client.train.runs import (
@@ -23,6 +25,8 @@ from trainer_client.train.config import load_config
 from trainer_client.train.display import Display
 from trainer_client.train.run import run
 from trainer_client.types import Outage
+
+pytestmark = pytest.mark.slow
 
 SERVICE_LOST = 3
 

@@ -23,6 +23,8 @@ from trainer_client.train.packing import (
     row_length,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Tokens:

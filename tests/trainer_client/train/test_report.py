@@ -96,6 +96,7 @@ def test_the_report_of_a_model_that_had_no_cold_start_claims_nothing_about_one(
     assert "careless" not in text
 
 
+@pytest.mark.slow
 def test_unscored_completions_are_reported_by_their_codes(tmp_path: Path) -> None:
     steps = [step_row(1, unscored=3, unscored_by_code={"judge_failed": 2, "internal": 1})]
     text = reported(tmp_path, Config(), steps, [evaluation_row(0, "x", None)])

@@ -22,6 +22,8 @@ from tests.trainer_client.train.runs import (
     trainer,
 )
 
+pytestmark = pytest.mark.slow
+
 DONE = 5
 """Steps before the interruption: one more than the last checkpoint holds."""
 

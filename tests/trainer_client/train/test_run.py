@@ -23,6 +23,8 @@ from trainer_client.train.display import Display
 from trainer_client.train.run import run
 from trainer_client.train.run_folder import RunFolder, read_rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Served]:

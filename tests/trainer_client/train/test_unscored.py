@@ -20,6 +20,8 @@ from tests.trainer_client.train.runs import (
 )
 from trainer_client.train.algorithms.advantages import advantages
 
+pytestmark = pytest.mark.slow
+
 RUN_STOPPED_ITSELF = 4
 
 GROUP = 4

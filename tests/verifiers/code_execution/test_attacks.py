@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.processes import children
 from tests.app.conftest import eventually, served
+from tests.processes import children
 from tests.verifiers.code_execution.programs import (
     ASSERTS,
     CASES,
@@ -23,7 +23,10 @@ from tests.verifiers.code_execution.programs import (
     sample,
 )
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 SCORER = {"type": "code", "time_limit_s": 0.5, "memory_mb": 128, "output_kb": 1024}
 

@@ -17,7 +17,10 @@ from verifiers.sandbox.artefacts import MAX_FOLDERS, Artefacts
 from verifiers.sandbox.languages import LANGUAGES, Language, base
 from verifiers.sandbox.pool import Execution, Program, Sandbox
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 LIMITS = {"time_limit_s": 0.5, "memory_mb": 96, "output_kb": 1024}
 

@@ -49,6 +49,7 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
+@pytest.mark.slow
 @given(values)
 def test_plain_values_come_back_as_they_were(value: Any) -> None:
     assert same(codec.decode(codec.encode(value)), value)
@@ -73,6 +74,7 @@ TAGGED = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(TAGGED)
 def test_any_json_is_a_value_or_a_codec_error(data: Any) -> None:
     with contextlib.suppress(codec.CodecError):

@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from benchmarks.processes import children
+from tests.processes import children
 from verifiers.sandbox import cgroup, pool
 from verifiers.sandbox.languages import LANGUAGES
 from verifiers.sandbox.pool import Execution, Program, RunLimits, Sandbox, SandboxError
 from verifiers.sandbox.probe import probe
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only"),
+]
 
 T = TypeVar("T")
 
