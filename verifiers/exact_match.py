@@ -54,7 +54,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
     """
 
     name = "exact_match"
-    version = "1"
+    version = "2"
     parameters_type = ExactMatchParameters
     reference_type = str | Annotated[list[str], Field(min_length=1, max_length=MAX_ACCEPTED)]
     details_type = ExactMatchDetails

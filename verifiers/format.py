@@ -83,7 +83,7 @@ class Format(Verifier[FormatParameters]):
     """
 
     name = "format"
-    version = "1"
+    version = "2"
     parameters_type = FormatParameters
     details_type = FormatDetails
     example: ClassVar[dict[str, Any]] = {

@@ -317,7 +317,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     """
 
     name = "json_schema"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = JsonSchemaParameters
     reference_type = Schema

@@ -93,7 +93,7 @@ class Majority(Scorer[MajorityParameters]):
     """
 
     name = "majority"
-    version = "1"
+    version = "2"
     parameters_type = MajorityParameters
     details_type = MajorityDetails
     example: ClassVar[dict[str, Any]] = {

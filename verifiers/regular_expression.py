@@ -105,7 +105,7 @@ class Regex(Verifier[RegexParameters]):
     """
 
     name = "regex"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = RegexParameters
     reference_type = str

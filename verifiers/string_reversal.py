@@ -69,7 +69,7 @@ class StringReversal(Verifier[StringReversalParameters]):
     """Rewards the reference text written backwards."""
 
     name = "string_reversal"
-    version = "1"
+    version = "2"
     parameters_type = StringReversalParameters
     reference_type = str
     details_type = StringReversalDetails

@@ -118,7 +118,7 @@ class RubricScorer(Scorer[RubricParameters]):
     """
 
     name = "rubric"
-    version = "1"
+    version = "2"
     kind = "judge"
     lane = "llm"
     parameters_type = RubricParameters

@@ -64,14 +64,15 @@ class MathDetails(TypedDict, total=False):
 class MathEquivalence(Verifier[MathParameters]):
     """Rewards a final answer that is mathematically equal to the reference.
 
-    1 where the answer is the reference, otherwise 0. `details` says how the answer was
+    1 where the answer is the reference, otherwise 0. What is equal and solves nothing, such as
+    the question handed back, is `unsolved`: see `form`. `details` says how the answer was
     found (`extracted_by`), what decided (`method`), and why not (`reason`, `witness`).
     Guessing (several answers, chains of unequal values) and answers beyond the limits are
     `rejected`.
     """
 
     name = "math"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = MathParameters
     reference_type = str | int | float
