@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 
 from benchmarks.math_hostile import REFERENCE, completions
+from benchmarks.math_inequalities import inequalities
 from benchmarks.math_rewrites import Pair, answers, pairs
 from benchmarks.processes import assay_service
 from benchmarks.results import Row, write
@@ -41,6 +42,9 @@ CASES = Path(__file__).parent.parent / "tests" / "cases" / "math.jsonl"
 CHILD_LIMIT_S = 20
 THREADS = 8
 PAIRS_IN_THREADS = 2_000
+
+INEQUALITIES = 1_000
+"""They have some ten thousand wrong solutions."""
 
 ENOUGH_S = 2.0
 REQUEST = 1_024
@@ -283,6 +287,36 @@ completion in a process of its own.
 # --- over HTTP --------------------------------------------------------------------------
 
 
+def inequality_rows() -> list[Row]:
+    """Wrong solutions of inequalities, both sides unsolved in turn, and right ones unproven."""
+    accepted = wrong = unproven = right = 0
+    for case in inequalities(INEQUALITIES, seed=1):
+        for other in (case.solution, *case.wrong):
+            is_right = other == case.solution
+            for reference, answer in ((case.text, other), (other, case.text)):
+                score = attempt(
+                    SCORER, Sample(completion=f"$\\boxed{{{answer}}}$", reference=reference)
+                )
+                right += is_right
+                unproven += is_right and score.reward != 1.0
+                wrong += not is_right
+                accepted += not is_right and score.reward == 1.0
+    return [
+        Row(
+            "wrong solutions of inequalities accepted",
+            "0",
+            f"{accepted} of {wrong:,}",
+            not accepted,
+        ),
+        Row(
+            "right ones not accepted (unproven)",
+            "at most 3.0%",
+            f"{unproven} of {right:,} ({unproven / right:.1%})",
+            unproven <= 0.03 * right,
+        ),
+    ]
+
+
 def http_rows(data: Path, generated: Sequence[Pair]) -> list[Row]:
     gsm8k = labelled_pairs(data / "gsm8k_responses_200.jsonl")
     rng = random.Random(0)
@@ -319,6 +353,7 @@ def over_http(client: httpx.Client, what: str, batch: Sequence[Pair]) -> Row:
 
 def main(data: Path) -> None:
     rows, generated = accuracy_rows(data / "math")
+    rows += inequality_rows()
     rows += thread_rows(generated) + hack_rows() + hostile_rows()
     rows += http_rows(data / "math", generated)
     write("math", "The math verifier beside Math-Verify 0.9.0", rows, NOTES)

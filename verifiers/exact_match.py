@@ -54,7 +54,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
     """
 
     name = "exact_match"
-    version = "1"
+    version = "2"
     parameters_type = ExactMatchParameters
     reference_type = str | Annotated[list[str], Field(min_length=1, max_length=MAX_ACCEPTED)]
     details_type = ExactMatchDetails
@@ -70,7 +70,7 @@ class ExactMatch(Verifier[ExactMatchParameters]):
         """1 where the answer is accepted, else 0."""
         reference = self.reference_of(sample)
         accepted = [reference] if isinstance(reference, str) else reference
-        answer = answer_in(sample.text, self.parameters.answer_from)
+        answer = answer_in(sample, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if sum(map(len, accepted)) > MAX_ACCEPTED_CHARACTERS:

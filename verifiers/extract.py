@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from verifiers.reasoning import final_part, is_open_after
+from verifiers.sample import Sample
+
 AnswerFrom = Literal["completion", "final", "boxed", "fenced"]
 """Where an answer is read: the whole completion; what follows the reasoning; the last
 `\\boxed{…}` after the reasoning; the last fenced code block after the reasoning, or all of
@@ -16,32 +19,16 @@ it where there is none."""
 
 ANSWER_FROM_HELP = (
     "Which part of the completion answers. The part after the reasoning follows the last "
-    "</think>; where a <think> comes after that, the policy was cut off and there is no answer, "
-    "also where an answer only quotes the tag: then take the whole completion."
+    "</think>, or another model's mark; where reasoning is opened after that, or by the prompt and "
+    "never closed, the policy was cut off and there is no answer, also where an answer only quotes "
+    "the mark: then take the whole completion."
 )
-
-REASONING_TAG = "think"
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 # Possessive, so that a line of a hundred thousand tildes is read once and not squared.
 FENCE = re.compile(r"^ {0,3}(?:(`{3,}+)([^\n`]*+)|(~{3,}+)([^\n]*+))$", re.MULTILINE)
-
-
-def strip_reasoning(text: str, tag: str = REASONING_TAG) -> str | None:
-    """What follows the last `</think>`, or all of it where there is no reasoning.
-
-    A closing tag without an opening one counts, since chat templates often write the
-    opening tag into the prompt. None where reasoning was opened and never closed: the
-    policy was cut off before it answered.
-    """
-    if "<" not in text:
-        return text
-    closing = f"</{tag}>"
-    end = text.rfind(closing)
-    final = text if end < 0 else text[end + len(closing) :]
-    return None if f"<{tag}>" in final else final
 
 
 def boxed_contents(text: str) -> list[str]:
@@ -98,11 +85,12 @@ def unindented(block: str, indentation: int) -> str:
     return re.sub(rf"(?m)^ {{1,{indentation}}}", "", block) if indentation else block
 
 
-def answer_in(text: str, source: AnswerFrom) -> str | None:
-    """The answer that `text` gives, or None where it gives none."""
+def answer_in(sample: Sample, source: AnswerFrom) -> str | None:
+    """The answer that a completion gives, or None where it gives none."""
+    text = sample.text
     if source == "completion":
         return text
-    final = strip_reasoning(text)
+    final = final_part(text, opened=is_open_after(sample.prompt))
     if final is None or source == "final":
         return final
     if source == "boxed":

@@ -19,10 +19,14 @@ import regex
 from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
+from verifiers import reasoning
 from verifiers.base import Parameters, Sample, Score, Verifier
-from verifiers.extract import REASONING_TAG, boxed_contents, strip_reasoning
+from verifiers.extract import boxed_contents
 
 Reasoning = Literal["required", "optional", "forbidden"]
+
+REASONING_TAG = "think"
+"""The only one that meets the demand, whatever other marks reasoning may have."""
 
 INVISIBLE = r"\s\p{Cf}\p{Default_Ignorable_Code_Point}"
 NOTHING = regex.compile(rf"[{INVISIBLE}]*+")
@@ -79,7 +83,7 @@ class Format(Verifier[FormatParameters]):
     """
 
     name = "format"
-    version = "1"
+    version = "2"
     parameters_type = FormatParameters
     details_type = FormatDetails
     example: ClassVar[dict[str, Any]] = {
@@ -133,7 +137,7 @@ def final_part(text: str, opened_by_prompt: bool) -> str:
     """What follows the reasoning: nothing, where it was opened and never closed."""
     if opened_by_prompt and f"</{REASONING_TAG}>" not in text:
         return ""
-    return strip_reasoning(text) or ""
+    return reasoning.final_part(text) or ""
 
 
 def reasoning_fault(text: str, demanded: Reasoning, opened_by_prompt: bool) -> str | None:

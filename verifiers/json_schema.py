@@ -317,7 +317,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     """
 
     name = "json_schema"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = JsonSchemaParameters
     reference_type = Schema
@@ -351,7 +351,7 @@ class JsonSchema(Verifier[JsonSchemaParameters]):
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer fits, else 0."""
         validator = self.validator(sample)
-        answer = answer_in(sample.text, self.parameters.answer_from)
+        answer = answer_in(sample, self.parameters.answer_from)
         if answer is None or not answer.strip():
             return self.lowest("no_answer")
         try:

@@ -33,7 +33,6 @@ from verifiers.base import (
     Settle,
     Verifier,
 )
-from verifiers.extract import REASONING_TAG
 from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
@@ -45,7 +44,7 @@ class MajorityParameters(Parameters):
         "auto", description="Where the answer is read, as for the scorer `math`."
     )
     reasoning_tags: list[str] = Field(
-        [REASONING_TAG],
+        ["think"],
         max_length=8,
         description="Tags whose content is reasoning, in which no answer is read.",
     )
@@ -67,7 +66,7 @@ class FinalAnswer(Verifier[MajorityParameters]):
         return len(sample.text) <= MAX_QUICK_CHARACTERS
 
     def score_one(self, sample: Sample) -> Score:
-        final = final_part(sample.text, self.parameters.reasoning_tags)
+        final = final_part(sample, self.parameters.reasoning_tags)
         found = None if final is None else extract(final, self.parameters.answer_from)
         if found is None or not found.text.strip():
             return self.lowest("no_answer")
@@ -94,7 +93,7 @@ class Majority(Scorer[MajorityParameters]):
     """
 
     name = "majority"
-    version = "1"
+    version = "2"
     parameters_type = MajorityParameters
     details_type = MajorityDetails
     example: ClassVar[dict[str, Any]] = {

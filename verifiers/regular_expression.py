@@ -105,7 +105,7 @@ class Regex(Verifier[RegexParameters]):
     """
 
     name = "regex"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = RegexParameters
     reference_type = str
@@ -130,7 +130,7 @@ class Regex(Verifier[RegexParameters]):
     def score_one(self, sample: Sample) -> Score:
         """1 where the answer matches, else 0."""
         pattern = self.pattern(sample)
-        answer = answer_in(sample.text, self.parameters.answer_from)
+        answer = answer_in(sample, self.parameters.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if not answer.strip():  # also where the pattern takes an empty text

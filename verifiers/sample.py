@@ -208,6 +208,13 @@ class Sample(BaseModel):
     metadata: JsonObject | None = Field(None, description="Your own notes. No scorer reads it.")
 
     @property
+    def asked(self) -> str:
+        """The prompt as plain text; empty where there is none."""
+        if isinstance(self.prompt, list):
+            return "\n\n".join(message.text for message in self.prompt)
+        return self.prompt or ""
+
+    @property
     def text(self) -> str:
         """The completion as plain text.
 

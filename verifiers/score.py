@@ -27,6 +27,7 @@ Outcome = Literal[
     "runtime_error",
     "compile_error",
     "rejected",
+    "unsolved",
     "judged",
 ]
 

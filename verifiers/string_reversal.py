@@ -69,7 +69,7 @@ class StringReversal(Verifier[StringReversalParameters]):
     """Rewards the reference text written backwards."""
 
     name = "string_reversal"
-    version = "1"
+    version = "2"
     parameters_type = StringReversalParameters
     reference_type = str
     details_type = StringReversalDetails
@@ -96,7 +96,7 @@ class StringReversal(Verifier[StringReversalParameters]):
             target = target.strip()
         if not target:
             raise InvalidReference("reference: nothing to reverse")
-        answer = answer_in(sample.text, options.answer_from)
+        answer = answer_in(sample, options.answer_from)
         if answer is None:
             return self.lowest("no_answer")
         if options.unit == "word":

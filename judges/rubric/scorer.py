@@ -118,7 +118,7 @@ class RubricScorer(Scorer[RubricParameters]):
     """
 
     name = "rubric"
-    version = "1"
+    version = "2"
     kind = "judge"
     lane = "llm"
     parameters_type = RubricParameters
@@ -302,7 +302,7 @@ class RubricScorer(Scorer[RubricParameters]):
     def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
         """The part of a completion that judges see, or the score without their seeing it."""
         try:
-            text = answer_in(sample.text, self.parameters.answer_from)
+            text = answer_in(sample, self.parameters.answer_from)
         except Unreadable as error:
             return None, Score.failed(error)
         if text is None:

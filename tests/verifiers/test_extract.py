@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +14,9 @@ from verifiers.extract import (
     boxed_contents,
     closing_brace,
     fenced_blocks,
-    strip_reasoning,
 )
+from verifiers.reasoning import PAIRS, final_part
+from verifiers.sample import Sample
 
 SOURCES: list[AnswerFrom] = ["completion", "final", "boxed", "fenced"]
 
@@ -35,11 +38,46 @@ SOURCES: list[AnswerFrom] = ["completion", "final", "boxed", "fenced"]
     ],
 )
 def test_final_part(text: str, final: str | None) -> None:
-    assert strip_reasoning(text) == final
+    assert final_part(text) == final
 
 
 def test_another_reasoning_tag() -> None:
-    assert strip_reasoning("<r>a</r>42", tag="r") == "42"
+    assert final_part("<r>a</r>42", tags=["r"]) == "42"
+    assert final_part("<r>a", tags=["r"]) is None
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS)
+def test_the_marks_of_every_model(opening: str, closing: str) -> None:
+    assert final_part(f"{opening}a{closing}42") == "42"
+    assert final_part(f"a{closing}42") == "42"
+    assert final_part(f"{opening}a{closing}41{opening}b{closing}42") == "42"
+    assert final_part(f"{opening}42") is None
+    assert final_part(f"{opening}a{closing}41{opening}42") is None
+    assert final_part(f"<think>{opening}</think>42{closing}43") == "43"
+
+
+@pytest.mark.parametrize(("opening", "closing"), PAIRS)
+def test_reasoning_that_the_prompt_opened_is_open_until_it_is_closed(
+    opening: str, closing: str
+) -> None:
+    prompts: list[Any] = [f"What is 6*7?\n{opening}\n", [{"role": "assistant", "content": opening}]]
+    for prompt in prompts:
+        open_one, closed = (
+            Sample.model_validate({"prompt": prompt, "completion": text})
+            for text in ("41", f"41{closing}42")
+        )
+        assert answer_in(open_one, "final") is None
+        assert answer_in(closed, "final") == "42"
+        assert answer_in(open_one, "completion") == "41"
+    quoted = Sample(prompt=f"What does {opening} mean?", completion="42")
+    assert answer_in(quoted, "final") == "42"
+
+
+def test_what_a_decoder_leaves_behind_the_answer_is_no_part_of_it() -> None:
+    analysis = "<|channel|>analysis<|message|>a<|end|>"
+    final = "<|start|>assistant<|channel|>final<|message|>42<|return|>"
+    assert final_part(analysis + final) == "42"
+    assert final_part(analysis) is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +146,7 @@ def test_fenced_blocks(text: str, blocks: list[str]) -> None:
     ],
 )
 def test_answer(source: AnswerFrom, text: str, answer: str | None) -> None:
-    assert answer_in(text, source) == answer
+    assert answer_in(Sample(completion=text), source) == answer
 
 
 PIECES = ["<think>", "</think>", r"\boxed{", "{", "}", "\\", "```", "~~~", "\n", " ", "`", "a"]
@@ -116,7 +154,7 @@ PIECES = ["<think>", "</think>", r"\boxed{", "{", "}", "\\", "```", "~~~", "\n",
 
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join), st.sampled_from(SOURCES))
 def test_every_answer_is_a_piece_of_the_text(text: str, source: AnswerFrom) -> None:
-    answer = answer_in(text, source)
+    answer = answer_in(Sample(completion=text), source)
     assert answer is None or answer in text
 
 
@@ -129,7 +167,8 @@ def test_a_balanced_box_holds_balanced_braces(text: str) -> None:
 @given(st.text("ab{}\\`~\n"))
 def test_what_follows_the_reasoning_is_the_same_with_and_without_it(text: str) -> None:
     for source in SOURCES[1:]:
-        assert answer_in("<think>so</think>" + text, source) == answer_in(text, source)
+        with_it, without = Sample(completion=f"<think>so</think>{text}"), Sample(completion=text)
+        assert answer_in(with_it, source) == answer_in(without, source)
 
 
 MEGABYTE = 1 << 20
@@ -142,7 +181,7 @@ FLOODS = [*PIECES, "<", r"\boxed", r"\boxed{}", "`\n", "```\n", "~~~ \n", "   ",
 def test_a_megabyte_of_anything_is_read_in_one_pass(source: AnswerFrom, piece: str) -> None:
     flood = piece * (MEGABYTE // len(piece))
     for text in (flood, flood + "`", "\\boxed" + flood, "`" * 1_000 + "\n" + flood):
-        answer = answer_in(text, source)
+        answer = answer_in(Sample(completion=text), source)
         assert answer is None or len(answer) <= len(text)
 
 

@@ -204,7 +204,7 @@ class CodeExecution(SandboxedScorer[CodeParameters]):
         if (missing := self._language.missing()) is not None:
             raise LanguageUnavailable(f"no {self._language.name} here: {missing}")
         await self.check_solution(reference, sandbox)
-        program = answer_in(sample.text, "fenced")
+        program = answer_in(sample, "fenced")
         if program is None or not program.strip():
             return self.lowest("no_answer")
         return self.rewarded(await self.judge(program, reference, sandbox), program, sandbox)

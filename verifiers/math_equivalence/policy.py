@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field
 
 from verifiers.base import Parameters
-from verifiers.extract import REASONING_TAG
 
 AnswerFrom = Literal["auto", "boxed", "stated", "display", "number", "completion"]
 """Where the answer is read. `auto` takes the first that is there: the last box; what an
@@ -24,10 +23,17 @@ class MathParameters(Parameters):
         "these that is there, taking a formula or number only from a concluding sentence.",
     )
     reasoning_tags: list[str] = Field(
-        [REASONING_TAG],
+        ["think"],
         max_length=8,
-        description="Tags whose content is reasoning. No answer is read inside them, and a "
-        "tag left open means that there is no answer.",
+        description="Further tags whose content is reasoning; those of known models count anyway. "
+        "No answer is read inside them, and one left open means that there is no answer.",
+    )
+    form: Literal["solved", "any"] = Field(
+        "solved",
+        description="solved: an answer that is equal and solves nothing is `unsolved` and earns 0: "
+        "an integral, sum or limit that is left to be computed, a relation that is not solved for "
+        "its variable, what the prompt itself prints or asks to be converted or factored. any: "
+        "whatever is equal is right.",
     )
     several_boxes: Literal["reject", "last"] = Field(
         "reject",

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from verifiers.base import InvalidReference, Outcome, Sample, Score, Verifier
 from verifiers.math_equivalence.compare.comparison import compare
+from verifiers.math_equivalence.compare.form import unsolved
 from verifiers.math_equivalence.compare.structures import kind
 from verifiers.math_equivalence.find.extracted import Extraction
 from verifiers.math_equivalence.find.extraction import extract, final_part
@@ -17,7 +18,7 @@ from verifiers.math_equivalence.limits import MAX_BOXES, TooLargeError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
-from verifiers.math_equivalence.verdict import Verdict, rejected
+from verifiers.math_equivalence.verdict import Verdict, different, rejected
 
 REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
@@ -63,14 +64,15 @@ class MathDetails(TypedDict, total=False):
 class MathEquivalence(Verifier[MathParameters]):
     """Rewards a final answer that is mathematically equal to the reference.
 
-    1 where the answer is the reference, otherwise 0. `details` says how the answer was
+    1 where the answer is the reference, otherwise 0. What is equal and solves nothing, such as
+    the question handed back, is `unsolved`: see `form`. `details` says how the answer was
     found (`extracted_by`), what decided (`method`), and why not (`reason`, `witness`).
     Guessing (several answers, chains of unequal values) and answers beyond the limits are
     `rejected`.
     """
 
     name = "math"
-    version = "1"
+    version = "2"
     lane = "cpu"
     parameters_type = MathParameters
     reference_type = str | int | float
@@ -86,14 +88,14 @@ class MathEquivalence(Verifier[MathParameters]):
     def __init__(self, parameters: MathParameters) -> None:
         super().__init__(parameters)
         self._reasoning_tags = tuple(parameters.reasoning_tags)
-        self._last_extraction: tuple[str | None, Extraction | None] = (None, None)
+        self._last_extraction: tuple[Sample | None, Extraction | None] = (None, None)
 
     def is_quick(self, sample: Sample) -> bool:
         """Both sides are plain numbers, and the completion is short enough to search."""
         text = sample.text
         if len(text) > MAX_QUICK_CHARACTERS or not PLAIN.fullmatch(str(sample.reference)):
             return False
-        found = self.extraction(text)
+        found = self.extraction(sample)
         if found is None or not found.others:
             return found is None or PLAIN.fullmatch(found.text) is not None
         answers = (found.text, *found.others)
@@ -110,7 +112,7 @@ class MathEquivalence(Verifier[MathParameters]):
                 the limits.
         """
         reference = compiled(self.reference_of_sample(sample))
-        extraction = self.extraction(sample.text)
+        extraction = self.extraction(sample)
         if extraction is UNCLOSED:
             return self.lowest("no_answer", reason="unclosed reasoning")
         if extraction is None or not extraction.text:
@@ -124,15 +126,18 @@ class MathEquivalence(Verifier[MathParameters]):
         verdict = compare(reference, answer, self.parameters)
         if verdict.equal and extraction.others:
             verdict = self.undisputed(verdict, reference, extraction)
+        if verdict.equal and verdict.method != "string" and self.parameters.form == "solved":
+            because = unsolved(reference, answer, sample.asked)
+            verdict = verdict if because is None else different("form", "unsolved", why=because)
         return self.scored(verdict, extraction, reference, answer)
 
-    def extraction(self, completion: str) -> Extraction | None:
+    def extraction(self, sample: Sample) -> Extraction | None:
         """The answer, looked for once by `is_quick` and `score_one`."""
         last, found = self._last_extraction
-        if completion is not last:
-            final = final_part(completion, self._reasoning_tags)
+        if sample is not last:
+            final = final_part(sample, self._reasoning_tags)
             found = UNCLOSED if final is None else extract(final, self.parameters.answer_from)
-            self._last_extraction = completion, found
+            self._last_extraction = sample, found
         return found
 
     def reference_of_sample(self, sample: Sample) -> str | int | float:
@@ -178,6 +183,8 @@ class MathEquivalence(Verifier[MathParameters]):
         if verdict.witness:
             details["witness"] = verdict.witness
         outcome: Outcome = "rejected" if verdict.rejected else "incorrect"
+        if verdict.reason == "unsolved":
+            outcome = "unsolved"
         return Score(reward=0.0, outcome=outcome, answer=extraction.text, details=details)
 
 

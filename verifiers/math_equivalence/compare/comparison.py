@@ -22,6 +22,12 @@ from verifiers.math_equivalence.read.expression import Listing, Node, Number, Wo
 from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.verdict import Verdict, different, equal, rejected
 
+SHORTEST_WORD: Final = 3
+VARIABLES: Final = frozenset("tuvwxyz")
+"""Letters that make no words: a row of these is a product."""
+
+OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
+
 DECIMAL_COMMA: Final = re.compile(r"-?[0-9]{1,9},[0-9]{1,9}")
 """0,5 for a half, as it is written in most of Europe; where a number is due, it is no list."""
 
@@ -97,6 +103,8 @@ def compare_choices(reference: Reading, answer: Reading, policy: MathParameters)
         several = words.choices(reference.cleaned)
         if several and (letters := words.choices(answer.cleaned)):
             same = words.same_choices(several, letters)
+            if OR.search(answer.cleaned) and not OR.search(reference.cleaned):
+                return different("choice", "joint")
             return equal("choice") if same else different("choice")
         return None
     letter, text = due
@@ -117,10 +125,12 @@ def compare_choices(reference: Reading, answer: Reading, policy: MathParameters)
 def compare_rows_of_letters(
     reference: Reading, answer: Reading, policy: MathParameters
 ) -> Verdict | None:
-    """`\\text{dog}` and `god` are words, not products: their letters do not commute."""
-    if not (reference.is_text or answer.is_text):
-        return None
+    """`dog` and `god` are words, not products: their letters do not commute. Two letters without
+    `\\text` around them are a product."""
     if not all(map(words.is_row_of_letters, (reference.cleaned, answer.cleaned))):
+        return None
+    is_product = len(reference.cleaned) < SHORTEST_WORD or VARIABLES.issuperset(reference.cleaned)
+    if is_product and not (reference.is_text or answer.is_text):
         return None
     return structures.compare(Words(reference.cleaned), Words(answer.cleaned), policy)
 

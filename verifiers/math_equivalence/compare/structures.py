@@ -25,6 +25,7 @@ from verifiers.math_equivalence.numbers.regions import (
     read_region,
 )
 from verifiers.math_equivalence.numbers.values import NotNumericError
+from verifiers.math_equivalence.numbers.zeros import UnprovenError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read import labels
 from verifiers.math_equivalence.read.expression import (
@@ -252,6 +253,8 @@ def compare_regions(reference: Node, answer: Node, policy: MathParameters) -> Ve
         at = first_difference(left, right)
     except NotARegionError:
         return None
+    except UnprovenError as error:
+        return different("region", "unproven", because=str(error))
     if at is None:
         return equal("region")
     return different("region", at=show(at), in_reference=bool(left.contains(at)))
@@ -299,6 +302,12 @@ def compare_builders(reference: SetBuilder, answer: SetBuilder, policy: MathPara
 
 def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParameters) -> Verdict:
     """A list against a list or set in any order, or against a tuple in order."""
+    if (
+        isinstance(reference, Listing)
+        and isinstance(answer, Listing)
+        and contradict(reference, answer)
+    ):
+        return different("structure", "joint", reference=reference.joint, answer=answer.joint)
     if isinstance(answer, MEMBERS_OF_LIST):
         if (
             policy.list_order == "keep"
@@ -322,6 +331,16 @@ def compare_lists(reference: Listing | SetOf, answer: Node, policy: MathParamete
     if isinstance(answer, Words):
         return different("structure", "type", reference=kind(reference), answer="text")
     return different("list", "count", reference=len(reference.items), answer=1)
+
+
+def contradict(reference: Listing, answer: Listing) -> bool:
+    """One says that all of it holds, and the other that some of it does. The values that one
+    variable takes are joined by either."""
+    if {reference.joint, answer.joint} != {"and", "or"}:
+        return False
+    return any(isinstance(item, Symbol | Words) for item in reference.items) or (
+        len({name for item in reference.items for name in free_symbols(item)}) > 1
+    )
 
 
 def compare_with_list(reference: Node, answer: Listing | SetOf, policy: MathParameters) -> Verdict:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifiers.extract import strip_reasoning
+from verifiers import reasoning
 from verifiers.math_equivalence.find.boxes import boxed
 from verifiers.math_equivalence.find.conclusions import (
     chosen,
@@ -43,14 +43,13 @@ from verifiers.math_equivalence.find.extracted import Extraction
 from verifiers.math_equivalence.find.statements import stated
 from verifiers.math_equivalence.limits import MAX_FINAL_CHARACTERS
 from verifiers.math_equivalence.policy import AnswerFrom
+from verifiers.reasoning import is_open_after
+from verifiers.sample import Sample
 
 
-def final_part(completion: str, reasoning_tags: Sequence[str]) -> str | None:
+def final_part(sample: Sample, tags: Sequence[str]) -> str | None:
     """What follows the reasoning, its end where it is long; None where reasoning is open."""
-    final: str | None = completion
-    for tag in reasoning_tags:
-        if final is not None:
-            final = strip_reasoning(final, tag)
+    final = reasoning.final_part(sample.text, opened=is_open_after(sample.prompt), tags=tags)
     return None if final is None else final[-MAX_FINAL_CHARACTERS:]
 
 

@@ -55,6 +55,7 @@ from verifiers.math_equivalence.read.expression import (
     Sum,
     Symbol,
     applied_name,
+    free_symbols,
 )  # fmt: skip
 
 numerics: Final = threading.RLock()
@@ -176,7 +177,7 @@ class Evaluator:
         if isinstance(node.base, Constant) and node.base.name == "e":
             return exponential(exponent)
         base = self._value(node.base, point)
-        if point and not isinstance(node.exponent, Number) and base == 0:
+        if base == 0 and point and free_symbols(node.exponent):
             raise UndefinedError("zero to a power that varies")
         return power(base, exponent)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from verifiers.math_equivalence.limits import MAX_ITEMS
 from verifiers.math_equivalence.numbers.regions import NotARegionError, cells, read_region
+from verifiers.math_equivalence.numbers.zeros import UnprovenError
 from verifiers.math_equivalence.read.expression import (
     Listing,
     NamedSet,
@@ -29,7 +30,7 @@ def integers_of(node: SetBuilder) -> SetOf | None:
     condition = conditions[0] if len(conditions) == 1 else Listing(tuple(conditions), "and")
     try:
         region = read_region(condition)
-        if not region.endpoints or not region.solved:
+        if not region.endpoints:
             return None
         samples = cells(region.endpoints)
         least, most = math.ceil(samples[1]), math.floor(samples[-2])
@@ -41,7 +42,7 @@ def integers_of(node: SetBuilder) -> SetOf | None:
         if region.contains(samples[-1]) or most - least >= MAX_ITEMS:
             return None
         return SetOf(tuple(Number(n) for n in range(least, most + 1) if region.contains(n)))
-    except (NotARegionError, OverflowError, ValueError):
+    except (NotARegionError, UnprovenError, OverflowError, ValueError):
         return None
 
 

@@ -1,7 +1,9 @@
 """Sets of real numbers: intervals, unions, inequalities, R without points.
 
-Two regions are compared cell by cell: at every endpoint that either names, and between
-neighbouring endpoints. Endpoints are values, so `(0, √2/2)` equals `0 < x < 1/√2`.
+Two regions are compared cell by cell: at every endpoint of either, and between neighbouring
+endpoints. A solved side names its endpoints; those of an unsolved relation, such as x^2 < 4, are
+found by `zeros`, all of them or none. So agreement is a proof. Endpoints are values, and
+`(0, √2/2)` equals `0 < x < 1/√2`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from verifiers.math_equivalence.numbers.values import (
     is_exact,
     is_real,
 )  # fmt: skip
+from verifiers.math_equivalence.numbers.zeros import compare, critical_points
 from verifiers.math_equivalence.read.expression import (
     Conditional,
     Group,
@@ -40,14 +43,12 @@ from verifiers.math_equivalence.read.expression import (
 Contains = Callable[[Value], bool]
 
 DIGITS: Final = 50
+EDGE: Final = 1e-20
+"""Of the imaginary part of a square root that rounding has left the real numbers with."""
 MAX_ENDPOINTS: Final = 128
 """Comparing cells takes the square of it."""
-SAME: Final = 1e-30
 NAMED: Final = {"R+": "0<", "R-": "<0", "R<0": "<0", "R>=0": "0<=", "R<=0": "<=0",
                 "R!=0": "!0", "R*": "!0"}  # fmt: skip
-GRID: Final = tuple(Fraction(number**3, 71) for number in range(-20, 21))
-"""Further numbers to try where one side is not solved: dense near zero, to about ±110."""
-
 FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -56,14 +57,13 @@ class NotARegionError(Exception):
 
 
 class Region:
-    """A set of real numbers as a test of membership, and the numbers where it may change."""
+    """A set of real numbers as a test of membership, and all numbers where it may change."""
 
-    def __init__(self, contains: Contains, endpoints: list[Value], *, solved: bool = True) -> None:
+    def __init__(self, contains: Contains, endpoints: list[Value]) -> None:
         if len(endpoints) > MAX_ENDPOINTS:
             raise TooLargeError("too many intervals")
         self.contains = contains
         self.endpoints = endpoints
-        self.solved = solved
 
 
 def read_region(node: Node) -> Region:
@@ -106,25 +106,14 @@ def endpoint(node: Node) -> Value:
     return value
 
 
-def compare(left: Value, right: Value) -> int:
-    """-1, 0 or 1; values that differ by rounding alone are equal."""
-    if is_exact(left) and is_exact(right):
-        return int(left > right) - int(left < right)
-    left, right = approximate(left), approximate(right)
-    if CONTEXT.isinf(left) or CONTEXT.isinf(right):
-        return int(left > right) - int(left < right)
-    gap = left - right
-    if abs(gap) <= SAME * max(1, abs(left), abs(right)):
-        return 0
-    return 1 if gap > 0 else -1
-
-
 def interval(node: Group) -> Region:
     if len(node.items) != 2 or node.opening == "<":
         raise NotARegionError("not an interval")
     low, high = endpoint(node.items[0]), endpoint(node.items[1])
     if compare(low, high) > 0:
         raise NotARegionError("endpoints in the wrong order")
+    if compare(low, high) == 0 and (node.opening, node.closing) != ("[", "]"):
+        raise NotARegionError("a point in the plane: nobody writes the empty set so")
     least = 0 if node.opening == "[" else 1
     most = 0 if node.closing == "]" else -1
     return Region(
@@ -143,7 +132,7 @@ def finite(items: tuple[Node, ...]) -> Region:
 
 def joined(parts: list[Region], contains: Contains) -> Region:
     endpoints = [value for part in parts for value in part.endpoints]
-    return Region(contains, endpoints, solved=all(part.solved for part in parts))
+    return Region(contains, endpoints)
 
 
 def combined(node: SetOperation) -> Region:
@@ -203,13 +192,17 @@ def is_simple(side: Node) -> bool:
 
 
 def unsolved(node: Relation) -> Region:
-    """x^2 < 4: true or false at a number, with endpoints that only the other side can tell."""
+    """x^2 < 4: true or false at a number, and never changing but at its critical points.
+
+    Raises:
+        UnprovenError: those are not all known.
+    """
     (name,) = free_symbols(node)
     evaluator = Evaluator(DIGITS)
 
     def contains(x: Value) -> bool:
         try:
-            values = [evaluator.value(side, {name: x}) for side in node.operands]
+            values = [real_at_an_edge(evaluator.value(side, {name: x})) for side in node.operands]
         except UndefinedError:
             return False
         except NotNumericError:
@@ -221,7 +214,13 @@ def unsolved(node: Relation) -> Region:
             for left, sign, right in zip(values, node.signs, values[1:], strict=False)
         )
 
-    return Region(contains, [], solved=False)
+    return Region(contains, critical_points(node.operands, name))
+
+
+def real_at_an_edge(value: Value) -> Value:
+    """At an endpoint that is known to many digits, what is under a root may be less than zero by
+    rounding, and the root a little off the real numbers."""
+    return value if is_real(value) or abs(value.imag) > EDGE else value.real
 
 
 def comparison(sign: str, bound: Value) -> Contains:
@@ -298,12 +297,7 @@ def first_difference(left: Region, right: Region) -> Value | None:
     """A number that only one of the two contains."""
     with numerics:
         CONTEXT.dps = DIGITS
-        samples = cells([*left.endpoints, *right.endpoints])
-        if not left.solved or not right.solved:
-            if not left.solved and not right.solved:
-                raise NotARegionError("two inequalities that are not solved")
-            samples += GRID
-        for x in samples:
+        for x in cells([*left.endpoints, *right.endpoints]):
             if left.contains(x) != right.contains(x):
                 return x
     return None

@@ -4,13 +4,14 @@
 math delimiters gone. `normal_form` also drops white space: two answers with one normal
 form are equal whatever they mean. Both are linear in the text and know no mathematics.
 
-Look-alikes are left alone. Fullwidth, Arabic or mathematical-bold digits are not the
-digits that they resemble, so an answer that holds them is compared as text.
+Decimal digits of every script are digits: ５ and ٥ are 5, as Unicode has them.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from typing import Final
 
 from verifiers.extract import closing_brace
@@ -53,9 +54,16 @@ SYMBOLS: Final = {
     "\u2061": "", "\u2062": " ", "µ": "\\mu ", "Ω": "\\Omega ", "ℓ": "\\ell ",
 }  # fmt: skip
 
+DIGITS: Final = {
+    chr(code): str(unicodedata.decimal(chr(code)))
+    for code in range(0x80, sys.maxunicode + 1)
+    if unicodedata.category(chr(code)) == "Nd"
+}
+
 TRANSLATION: Final = str.maketrans(
     {
         **SYMBOLS,
+        **DIGITS,
         **{glyph: f"\\{name} " for glyph, name in GREEK.items()},
         **{glyph: f" {fraction}" for glyph, fraction in VULGAR_FRACTIONS.items()},
     }
@@ -70,7 +78,7 @@ CONJUNCTION: Final = re.compile(
 RADICAL: Final = re.compile(r"√\s*(\d+|[A-Za-z])")
 
 GROUPED_THOUSANDS: Final = re.compile(
-    r"(?<=[0-9])(?:\\,|\\ |\\;|~|\{,\}|,\\!|\\!)(?=[0-9]{3}(?![0-9]))"
+    r"(?<=[0-9])(?:\\,|\\ |\\;|~|\{,\}|,\\! ?|\\! ?)(?=[0-9]{3}(?![0-9]))"
 )
 DECIMAL_COMMA: Final = re.compile(r"(?<=[0-9])\{,\}(?=[0-9])")
 SPACED_THOUSANDS: Final = re.compile(r"-?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")

@@ -1,0 +1,723 @@
+"""Where the truth of a relation in one real variable can change: all such numbers, or a refusal.
+
+A relation f(x) < g(x) changes only where f - g vanishes or where one of them stops being
+analytic. These *critical points* are found as follows, and nothing is taken from samples.
+
+1. Breakpoints: zeros of denominators, of radicands, of the arguments of logarithms and absolute
+   values, and so on, found by this same procedure. Between neighbours every function is analytic
+   or undefined throughout, and absolute values and extrema have one branch, which is put in.
+2. A rational function's zeros are isolated exactly: see `polynomials`.
+3. Any other function is enclosed by interval arithmetic: where the enclosure of f leaves out zero
+   there is none; where that of f' does, there is at most one, which the signs at the ends tell;
+   where that of f'' does, f has one extremum at most, to whose either side f is monotone. Else the
+   interval is halved, within a budget.
+4. Towards infinity a sign is certain where an enclosure has it, or where f' keeps a sign for good
+   and f has it already.
+5. What the budget does not settle is `UnprovenError`, and never a guess.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cmp_to_key
+from typing import Any, Final
+
+from mpmath.ctx_iv import MPIntervalContext
+
+from verifiers.math_equivalence.numbers.evaluate import Evaluator
+from verifiers.math_equivalence.numbers.polynomials import (
+    NotRationalError,
+    rational_function,
+    real_roots,
+)  # fmt: skip
+from verifiers.math_equivalence.numbers.values import (
+    CONTEXT,
+    NotNumericError,
+    UndefinedError,
+    Value,
+    approximate,
+    is_exact,
+    is_real,
+)  # fmt: skip
+from verifiers.math_equivalence.read.expression import (
+    MINUS_ONE,
+    ONE,
+    ZERO,
+    Call,
+    Constant,
+    Node,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Root,
+    Sum,
+    Symbol,
+    children,
+    free_symbols,
+    rebuilt,
+)  # fmt: skip
+
+INTERVALS: Final = MPIntervalContext()
+INTERVALS.dps = 30
+
+DIGITS: Final = 50
+SAME: Final = 1e-30
+"""Relative difference of values that differ by rounding alone."""
+
+MAX_ENCLOSURES: Final = 1_500
+"""Of a function over an interval, in finding one set of zeros: a fraction of a second."""
+
+NARROWEST: Final = 1e-9
+"""A narrower interval is not halved: functions that touch zero there are not told from others
+that miss it."""
+
+TAIL_STARTS: Final = tuple(4**power for power in range(1, 9))
+TAIL_DERIVATIVES: Final = 4
+CLOSER: Final = 64
+CLOSER_STEPS: Final = 6
+"""How an end where nothing is defined is approached, until the sign beside it is certain."""
+
+REFINEMENTS: Final = 190
+"""Halvings that bring a root from an interval's width to all digits."""
+
+
+class UnprovenError(Exception):
+    """Where the relation changes cannot be told with certainty."""
+
+
+E: Final = Constant("e")
+
+Cell = tuple[Value | None, Value | None]
+"""An open interval; None for an end at infinity."""
+
+
+def critical_points(operands: Sequence[Node], name: str) -> list[Value]:
+    """Every number where a chain of relations between `operands` may change.
+
+    Raises:
+        UnprovenError: they are not all known.
+        TooLargeError: beyond a limit.
+    """
+    points: list[Value] = []
+    for left, right in itertools.pairwise(operands):
+        points += zeros_and_breakpoints(plus(left, times(MINUS_ONE, right)), name)
+    return in_order(points)
+
+
+def zeros_and_breakpoints(function: Node, name: str) -> list[Value]:
+    if name not in free_symbols(function):
+        return []
+    try:
+        numerator, denominator = rational_function(function, name)
+        roots = real_roots(denominator)
+        return in_order([*roots, *(real_roots(numerator) if numerator else ())])
+    except NotRationalError:
+        pass
+    points = in_order(breakpoints(function, name))
+    found = list(points)
+    for cell in cells(points):
+        found += zeros_between(function, name, cell)
+    return in_order(found)
+
+
+def breakpoints(node: Node, name: str) -> list[Value]:
+    """Where `node` may stop being analytic, or have another branch."""
+    if name not in free_symbols(node):
+        return []
+    points = [point for child in children(node) for point in breakpoints(child, name)]
+    for critical in vanishing(node, name):
+        points += zeros_and_breakpoints(critical, name)
+    return points
+
+
+ANALYTIC: Final = frozenset("sin cos sinh cosh tanh arctan arcsinh percent degrees".split())
+POSITIVE_ONLY: Final = frozenset(("ln", "log"))
+WITHIN_ONE: Final = frozenset(("arcsin", "arccos", "arctanh"))
+
+
+def vanishing(node: Node, name: str) -> list[Node]:
+    """The functions at whose zeros `node` itself breaks."""
+    if isinstance(node, Sum | Product | Symbol | Number):
+        return []
+    if isinstance(node, Quotient):
+        return [node.denominator]
+    if isinstance(node, Root) and name not in free_symbols(node.degree):
+        return [node.radicand]
+    if isinstance(node, Power):
+        if name in free_symbols(node.exponent):
+            return [node.base]  # a base that is negative is refused where it is enclosed
+        exponent = node.exponent
+        whole = isinstance(exponent, Number) and isinstance(exponent.value, int)
+        return [] if whole and exponent.value >= 0 else [node.base]  # type: ignore[attr-defined]
+    if isinstance(node, Call):
+        first = node.arguments[0]
+        if node.name in ANALYTIC:
+            return []
+        if node.name in ("abs", "sign"):
+            return [first]
+        if node.name in POSITIVE_ONLY:
+            return [first, *(plus(base, MINUS_ONE) for base in node.arguments[1:])]
+        if node.name in WITHIN_ONE:
+            return [plus(times(first, first), MINUS_ONE)]
+        if node.name in ("max", "min"):
+            return [
+                plus(one, times(MINUS_ONE, other))
+                for index, one in enumerate(node.arguments)
+                for other in node.arguments[:index]
+            ]
+    raise UnprovenError(type(node).__name__)
+
+
+def in_order(points: Sequence[Value]) -> list[Value]:
+    """Each once, in ascending order."""
+    ordered: list[Value] = []
+    for point in sorted(points, key=cmp_to_key(compare)):
+        if not ordered or compare(ordered[-1], point):
+            ordered.append(point)
+    return ordered
+
+
+def compare(left: Value, right: Value) -> int:
+    """-1, 0 or 1; values that differ by rounding alone are equal."""
+    if is_exact(left) and is_exact(right):
+        return int(left > right) - int(left < right)
+    left, right = approximate(left), approximate(right)
+    if CONTEXT.isinf(left) or CONTEXT.isinf(right):
+        return int(left > right) - int(left < right)
+    gap = left - right
+    if abs(gap) <= SAME * max(1, abs(left), abs(right)):
+        return 0
+    return 1 if gap > 0 else -1
+
+
+def cells(points: Sequence[Value]) -> list[Cell]:
+    ends = [None, *points, None]
+    return list(itertools.pairwise(ends))
+
+
+def inside(cell: Cell) -> Value:
+    """A number in the cell, short where it can be."""
+    low, high = cell
+    if low is None:
+        return 0 if high is None else high - 1
+    if high is None:
+        return low + 1
+    if is_exact(low) and is_exact(high):
+        return Fraction(low + high) / 2
+    return (approximate(low) + approximate(high)) / 2
+
+
+# --- the zeros of a function that is analytic, or undefined, in a cell --------------------
+
+
+def zeros_between(function: Node, name: str, cell: Cell) -> list[Value]:
+    point = {name: inside(cell)}
+    evaluator = Evaluator(DIGITS)
+    try:
+        if not is_real(evaluator.value(function, point)):
+            return []  # undefined here, and so in the whole cell
+    except UndefinedError:
+        return []
+    except NotNumericError as error:
+        raise UnprovenError(str(error)) from None
+    branch = on_branch(function, point, evaluator)
+    if name not in free_symbols(branch):
+        return []  # constant here: its sign is that at any point
+    try:
+        numerator, _ = rational_function(branch, name)
+        if not numerator:
+            return []
+        return [root for root in real_roots(numerator) if lies_in(root, cell)]
+    except NotRationalError:
+        pass
+    if isinstance(branch, Product):  # where it is defined, so are its factors
+        return [zero for part in branch.factors for zero in zeros_between(part, name, cell)]
+    if isinstance(branch, Quotient):
+        return zeros_between(branch.numerator, name, cell)
+    if isinstance(branch, Root):
+        return []  # the zeros of its radicand are breakpoints
+    if isinstance(branch, Power) and name not in free_symbols(branch.exponent):
+        return zeros_between(branch.base, name, cell)
+    if isinstance(branch, Power) and name not in free_symbols(branch.base):
+        return []
+    return Search(branch, name).zeros(cell)
+
+
+def lies_in(x: Value, cell: Cell) -> bool:
+    low, high = cell
+    return (low is None or compare(low, x) < 0) and (high is None or compare(x, high) < 0)
+
+
+def on_branch(node: Node, point: dict[str, Value], evaluator: Evaluator) -> Node:
+    """`node` with absolute values, signs and extrema as they are around `point`."""
+    node = rebuilt(node, lambda child: on_branch(child, point, evaluator))
+    if isinstance(node, Call) and node.name in ("abs", "sign", "max", "min"):
+        values = [evaluator.value(argument, point) for argument in node.arguments]
+        if not all(map(is_real, values)):
+            raise UnprovenError("complex")
+        if node.name == "abs":
+            return node.arguments[0] if values[0] > 0 else times(MINUS_ONE, node.arguments[0])
+        if node.name == "sign":
+            return Number(int(values[0] > 0) - int(values[0] < 0))
+        chosen = max(values) if node.name == "max" else min(values)
+        return node.arguments[values.index(chosen)]
+    return node
+
+
+class Search:
+    """Finds the zeros of one function, within one budget."""
+
+    def __init__(self, function: Node, name: str) -> None:
+        self.name = name
+        self.derivatives = [function]
+        self.budget = MAX_ENCLOSURES
+        self.evaluator = Evaluator(DIGITS)
+
+    def derivative(self, order: int) -> Node:
+        while len(self.derivatives) <= order:
+            self.derivatives.append(derivative(self.derivatives[-1], self.name))
+        return self.derivatives[order]
+
+    def zeros(self, cell: Cell) -> list[Value]:
+        low, high = cell
+        if low is None:
+            low = self.tail(high, -1)
+        if high is None:
+            high = self.tail(low, 1)
+        return self.within(approximate(low), approximate(high), lambda x: lies_in(x, cell))
+
+    def tail(self, other_end: Value | None, direction: int) -> Value:
+        """A number beyond which, to infinity, the function keeps its sign."""
+        offset = 0 if other_end is None else approximate(other_end)
+        for start in TAIL_STARTS:
+            edge = CONTEXT.floor(offset) + direction * start
+            if self.sign_beyond(0, edge, direction):
+                return edge
+        raise UnprovenError("the sign towards infinity")
+
+    def sign_beyond(self, order: int, edge: Value, direction: int) -> int:
+        """The sign that a derivative has from `edge` on to infinity; 0 where it is not certain."""
+        beyond = (edge, INTERVALS.inf) if direction > 0 else (-INTERVALS.inf, edge)
+        if sign := self.sign(order, *beyond) or self.dominant_sign(order, *beyond, direction):
+            return sign
+        if order == TAIL_DERIVATIVES:
+            return 0
+        grows = self.sign_beyond(order + 1, edge, direction) * direction
+        return grows if grows and grows == self.sign(order, edge, edge) else 0
+
+    def dominant_sign(self, order: int, low: Value, high: Value, direction: int) -> int:
+        """The sign on [low, high] of a sum of exponentials, over the one that grows fastest: of
+        4^x - 5·2^x, that of 1 - 5·2^{-x}."""
+        node = self.derivative(order)
+        growths = [growth(term, self.name) for term in node.terms] if isinstance(node, Sum) else []
+        known = [each for each in growths if each is not None]
+        if not known or len(known) < len(growths):
+            return 0
+        x = INTERVALS.mpf([low, high])
+        first, rate = max(known, key=lambda each: direction * each[1].mid)
+        others = [
+            multiplied(size, exponential(multiplied(other - rate, x)))
+            for size, other in known
+            if other is not rate
+        ]
+        value = total([first, *others])
+        return 1 if value.a > 0 else -1 if value.b < 0 else 0
+
+    def sign(self, order: int, low: Value, high: Value) -> int:
+        """The sign of a derivative on [low, high]; 0 where its enclosure holds zero."""
+        self.budget -= 1
+        if self.budget < 0:
+            raise UnprovenError("too many intervals")
+        value = enclosure(self.derivative(order), self.name, INTERVALS.mpf([low, high]))
+        return 1 if value.a > 0 else -1 if value.b < 0 else 0
+
+    def within(self, low: Value, high: Value, wanted: Callable[[Value], bool]) -> list[Value]:
+        """The zeros in (low, high) that are `wanted`, which those at an end are not."""
+        found: list[Value] = []
+        stack = [(low, high)]
+        while stack:
+            a, b = stack.pop()
+            if self.sign(0, a, b):
+                continue
+            if self.sign(1, a, b):
+                found += self.zero_of(0, a, b)
+            elif self.sign(2, a, b) and (extremum := self.extremum(a, b)) is not None:
+                left, middle, right = extremum
+                if middle:
+                    found.append(middle[0])
+                else:
+                    stack += [(left, b), (a, right)] if left > a and right < b else []
+                    if not (left > a and right < b):
+                        raise UnprovenError("an extremum at an end")
+            elif b - a <= NARROWEST * max(1, abs(a), abs(b)):
+                raise UnprovenError("a function that nearly touches zero")
+            else:
+                m = (a + b) / 2
+                stack += [(a, m), (m, b)]
+                if self.is_zero(m):
+                    found.append(m)
+        return [zero for zero in in_order(found) if wanted(zero)]
+
+    def is_zero(self, x: Value) -> bool:
+        try:
+            value = self.evaluator.value(self.derivative(0), {self.name: x})
+        except (UndefinedError, NotNumericError):
+            return False
+        return bool(abs(value) <= SAME)
+
+    def defined_within(self, order: int, low: Value, high: Value) -> tuple[Value, Value]:
+        """The interval without an end at which a derivative is not defined, if it keeps its sign
+        from there on to the end that is left."""
+        function, ends = self.derivative(order), [low, high]
+        for index, (end, other) in enumerate(((low, high), (high, low))):
+            try:
+                self.evaluator.value(function, {self.name: end})
+            except UndefinedError:
+                step = other - end
+                for _ in range(CLOSER_STEPS):
+                    step /= CLOSER
+                    if self.sign(order, *sorted((end, end + step))):
+                        break
+                else:
+                    raise UnprovenError("no limit where it is not defined") from None
+                ends[index] = end + step
+        return ends[0], ends[1]
+
+    def zero_of(self, order: int, low: Value, high: Value) -> list[Value]:
+        """The zero of a derivative that is monotone in [low, high], if it has one."""
+        function, ends = self.derivative(order), []
+        low, high = self.defined_within(order, low, high)
+        for end in (low, high):
+            value = self.evaluator.value(function, {self.name: end})
+            if not is_real(value):
+                value = value.real
+            if abs(value) <= SAME:
+                return [end]
+            ends.append(value > 0)
+        if ends[0] == ends[1]:
+            return []
+        for _ in range(REFINEMENTS):
+            middle = (low + high) / 2
+            value = self.evaluator.value(function, {self.name: middle})
+            if value == 0:
+                return [middle]
+            low, high = (low, middle) if (value > 0) == ends[1] else (middle, high)
+        return [(low + high) / 2]
+
+    def extremum(self, low: Value, high: Value) -> tuple[Value, list[Value], Value] | None:
+        """Where a function that is convex, or concave, in [low, high] turns; and the zero there.
+
+        Returns:
+            Numbers just right and left of the turn, and between them the turn itself where the
+            function vanishes there to all digits: then it has no other zero. None where it does
+            not turn inside.
+        """
+        turns = self.zero_of(1, low, high)
+        if not turns:
+            return None
+        [turn] = turns
+        if self.is_zero(turn):
+            return turn, [turn], turn
+        width = (high - low) / 64
+        while width > NARROWEST * (high - low):
+            left, right = max(low, turn - width), min(high, turn + width)
+            if self.sign(0, left, right):
+                return right, [], left
+            width /= 8
+        return None
+
+
+def enclosure(node: Node, name: str, x: Any) -> Any:
+    """An interval that holds every value of `node` for the variable in `x`, where it has one.
+
+    Raises:
+        UnprovenError: none is known.
+    """
+    if isinstance(node, Number):
+        value = node.value
+        return INTERVALS.mpf(value.numerator) / value.denominator
+    if isinstance(node, Symbol):
+        if node.name != name:
+            raise UnprovenError(node.name)
+        return x
+    if isinstance(node, Constant) and node.name in ("pi", "e"):
+        return +getattr(INTERVALS, node.name)
+    if isinstance(node, Sum):
+        return total([enclosure(term, name, x) for term in node.terms])
+    if isinstance(node, Product):
+        result = INTERVALS.mpf(1)
+        for factor in node.factors:
+            result = multiplied(result, enclosure(factor, name, x))
+        return result
+    if isinstance(node, Quotient):
+        upper, lower = (enclosure(part, name, x) for part in (node.numerator, node.denominator))
+        return multiplied(upper, inverted(lower))
+    if isinstance(node, Root):
+        return powered(enclosure(node.radicand, name, x), divided_exponent(ONE, node.degree))
+    if isinstance(node, Power):
+        if name not in free_symbols(node.exponent):
+            return powered(enclosure(node.base, name, x), node.exponent)
+        base = enclosure(node.base, name, x)
+        if not base.a > 0:
+            raise UnprovenError("a power of what is not positive")
+        return exponential(multiplied(enclosure(node.exponent, name, x), INTERVALS.log(base)))
+    if isinstance(node, Call):
+        arguments = [enclosure(argument, name, x) for argument in node.arguments]
+        return applied(node.name, arguments)
+    raise UnprovenError(type(node).__name__)
+
+
+def growth(node: Node, name: str) -> tuple[Any, Any] | None:
+    """(c, r) where `node` is c·e^(r x), as intervals; None where it is not of this form."""
+    if name not in free_symbols(node):
+        return enclosure(node, name, INTERVALS.mpf(0)), INTERVALS.mpf(0)
+    if isinstance(node, Product):
+        size, rate = INTERVALS.mpf(1), INTERVALS.mpf(0)
+        for factor in node.factors:
+            found = growth(factor, name)
+            if found is None:
+                return None
+            size, rate = multiplied(size, found[0]), rate + found[1]
+        return size, rate
+    if isinstance(node, Power) and name not in free_symbols(node.base):
+        base = enclosure(node.base, name, INTERVALS.mpf(0))
+        try:
+            upper, lower = rational_function(node.exponent, name)
+        except NotRationalError:
+            return None
+        if not base.a > 0 or len(lower) != 1 or len(upper) != 2:
+            return None
+        constant, slope = (
+            INTERVALS.mpf(each.numerator)
+            / each.denominator
+            / INTERVALS.mpf(lower[0].numerator)
+            * lower[0].denominator
+            for each in upper
+        )
+        scale = INTERVALS.log(base)
+        return exponential(multiplied(constant, scale)), multiplied(slope, scale)
+    return None
+
+
+def whole() -> Any:
+    return INTERVALS.mpf([-INTERVALS.inf, INTERVALS.inf])
+
+
+def total(terms: list[Any]) -> Any:
+    result = INTERVALS.mpf(0)
+    for term in terms:
+        result = result + term
+        if is_lost(result):
+            return whole()
+    return result
+
+
+def is_lost(interval: Any) -> bool:
+    """Arithmetic with infinities has left nothing known."""
+    return bool(interval.a != interval.a or interval.b != interval.b)
+
+
+def multiplied(left: Any, right: Any) -> Any:
+    result = left * right
+    return whole() if is_lost(result) else result
+
+
+def inverted(value: Any) -> Any:
+    if value.a > 0 or value.b < 0:
+        return 1 / value
+    if value.a == 0 and value.b > 0:
+        return INTERVALS.mpf([(1 / INTERVALS.mpf(value.b)).a, INTERVALS.inf])
+    if value.b == 0 and value.a < 0:
+        return INTERVALS.mpf([-INTERVALS.inf, (1 / INTERVALS.mpf(value.a)).b])
+    return whole()
+
+
+def exponential(value: Any) -> Any:
+    return INTERVALS.exp(value)
+
+
+def divided_exponent(numerator: Node, denominator: Node) -> Node:
+    if isinstance(denominator, Number):
+        return Number(Fraction(1) / Fraction(denominator.value))
+    return Quotient(numerator, denominator)
+
+
+def exact_exponent(node: Node) -> Fraction | None:
+    """The value of a constant exponent, where it is rational."""
+    try:
+        value = Evaluator(DIGITS).value(node, {})
+    except (UndefinedError, NotNumericError):
+        raise UnprovenError("an exponent without a value") from None
+    return Fraction(value) if is_exact(value) else None
+
+
+def powered(base: Any, exponent: Node) -> Any:
+    """base to a constant exponent, by the conventions of `evaluate`: odd roots of negatives are
+    real. What lies outside the domain of an even root is left out: nothing is defined there."""
+    power = exact_exponent(exponent)
+    if power is not None and power.denominator == 1:
+        count = int(power)
+        if count < 0:
+            return inverted(powered(base, Number(-count)))
+        return base**count
+    if power is not None and power.denominator % 2 and not base.a >= 0:
+        size = positive_power(abs(base), power)
+        if base.b <= 0:
+            return -size if power.numerator % 2 else size
+        least = positive_power(INTERVALS.mpf([0, -base.a]), power)
+        most = positive_power(INTERVALS.mpf([0, base.b]), power)
+        if power < 0:
+            return whole()
+        return INTERVALS.mpf([-least.b if power.numerator % 2 else 0, max(least.b, most.b)])
+    if base.b < 0:
+        raise UnprovenError("an even root of a negative number")
+    base = INTERVALS.mpf([max(base.a, INTERVALS.mpf(0).a), base.b])
+    if power is not None:
+        return positive_power(base, power)
+    return exponential(multiplied(enclosure(exponent, "", INTERVALS.mpf(0)), logarithm(base)))
+
+
+def positive_power(base: Any, power: Fraction) -> Any:
+    """A power of what is not negative: monotone, so its ends decide."""
+    if power < 0:
+        return inverted(positive_power(base, -power))
+    if power == Fraction(1, 2):
+        return INTERVALS.sqrt(base)
+    ends = []
+    for end in (base.a, base.b):
+        point = INTERVALS.mpf(end)
+        if end == 0 or end == INTERVALS.inf:
+            ends.append(point)
+        else:
+            exponent = INTERVALS.mpf(power.numerator) / power.denominator
+            ends.append(INTERVALS.exp(INTERVALS.log(point) * exponent))
+    return INTERVALS.mpf([ends[0].a, ends[1].b])
+
+
+def logarithm(value: Any) -> Any:
+    if value.b <= 0:
+        raise UnprovenError("the logarithm of a negative number")
+    if value.a <= 0:
+        return INTERVALS.mpf([-INTERVALS.inf, INTERVALS.log(INTERVALS.mpf(value.b)).b])
+    return INTERVALS.log(value)
+
+
+def applied(name: str, arguments: list[Any]) -> Any:
+    first = arguments[0]
+    if name in POSITIVE_ONLY:
+        result = logarithm(first)
+        return (
+            result if len(arguments) == 1 else multiplied(result, inverted(logarithm(arguments[1])))
+        )
+    if name in ("sin", "cos"):
+        if not (abs(first).b < 1e9):
+            return INTERVALS.mpf([-1, 1])
+        return getattr(INTERVALS, name)(first)
+    if name == "sinh":
+        return multiplied(total([exponential(first), -exponential(-first)]), INTERVALS.mpf(0.5))
+    if name == "cosh":
+        return multiplied(total([exponential(first), exponential(-first)]), INTERVALS.mpf(0.5))
+    if name == "tanh":
+        ends = [
+            total([INTERVALS.mpf(1), -2 * inverted(exponential(2 * INTERVALS.mpf(end)) + 1)])
+            for end in (first.a, first.b)
+        ]
+        return INTERVALS.mpf([ends[0].a, ends[1].b])
+    if name == "percent":
+        return first / 100
+    if name == "degrees":
+        return first * INTERVALS.pi / 180
+    raise UnprovenError(name)
+
+
+# --- derivatives ------------------------------------------------------------------------
+
+
+def plus(*terms: Node) -> Node:
+    kept = tuple(term for term in terms if term != ZERO)
+    return ZERO if not kept else kept[0] if len(kept) == 1 else Sum(kept)
+
+
+def times(*factors: Node) -> Node:
+    if ZERO in factors:
+        return ZERO
+    kept = tuple(factor for factor in factors if factor != ONE)
+    return ONE if not kept else kept[0] if len(kept) == 1 else Product(kept)
+
+
+def derivative(node: Node, name: str) -> Node:
+    """d node / d name.
+
+    Raises:
+        UnprovenError: it is not known.
+    """
+    if name not in free_symbols(node):
+        return ZERO
+    if isinstance(node, Symbol):
+        return ONE
+    if isinstance(node, Sum):
+        return plus(*(derivative(term, name) for term in node.terms))
+    if isinstance(node, Product):
+        return plus(
+            *(
+                times(derivative(factor, name), *node.factors[:index], *node.factors[index + 1 :])
+                for index, factor in enumerate(node.factors)
+            )
+        )
+    if isinstance(node, Quotient):
+        upper, lower = node.numerator, node.denominator
+        if name not in free_symbols(lower):
+            return Quotient(derivative(upper, name), lower)
+        falls = Quotient(derivative(lower, name), Power(lower, Number(2)))
+        rises = Quotient(derivative(upper, name), lower) if name in free_symbols(upper) else ZERO
+        return plus(rises, times(MINUS_ONE, upper, falls))
+    if isinstance(node, Root):
+        node = Power(node.radicand, divided_exponent(ONE, node.degree))
+    if isinstance(node, Power):
+        base, exponent = node.base, node.exponent
+        if name not in free_symbols(exponent):
+            exact = exact_exponent(exponent)
+            less = plus(exponent, MINUS_ONE) if exact is None else Number(exact - 1)
+            lowered = ONE if less == ZERO else base if less == ONE else Power(base, less)
+            return times(exponent, lowered, derivative(base, name))
+        logarithmic = times(derivative(exponent, name), Call("ln", (base,)))
+        if name in free_symbols(base):
+            growth = Quotient(derivative(base, name), base)
+            logarithmic = plus(logarithmic, times(exponent, growth))
+        elif base == E:
+            logarithmic = derivative(exponent, name)
+        return times(node, logarithmic)
+    if isinstance(node, Call):
+        first = node.arguments[0]
+        outer = outer_derivative(node.name, first, node)
+        if any(name in free_symbols(other) for other in node.arguments[1:]):
+            raise UnprovenError(node.name)
+        return times(outer, derivative(first, name))
+    raise UnprovenError(type(node).__name__)
+
+
+def outer_derivative(function: str, x: Node, node: Call) -> Node:
+    """f'(x)."""
+    square = times(x, x)
+    if function == "ln" or (function == "log" and len(node.arguments) == 1):
+        return Quotient(ONE, x)
+    if function == "log":
+        return Quotient(ONE, times(x, Call("ln", (node.arguments[1],))))
+    if function == "sin":
+        return Call("cos", (x,))
+    if function == "cos":
+        return times(MINUS_ONE, Call("sin", (x,)))
+    if function == "sinh":
+        return Call("cosh", (x,))
+    if function == "cosh":
+        return Call("sinh", (x,))
+    if function == "tanh":
+        return plus(ONE, times(MINUS_ONE, node, node))
+    if function == "arctan":
+        return Quotient(ONE, plus(ONE, square))
+    if function == "percent":
+        return Number(Fraction(1, 100))
+    raise UnprovenError(function)
