@@ -90,7 +90,7 @@ def answer_in(sample: Sample, source: AnswerFrom) -> str | None:
     text = sample.text
     if source == "completion":
         return text
-    final = final_part(text, opened=is_open_after(sample.prompt))
+    final = final_part(text, opened=sample.prompt is not None and is_open_after(sample.prompt))
     if final is None or source == "final":
         return final
     if source == "boxed":

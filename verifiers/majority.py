@@ -36,6 +36,7 @@ from verifiers.base import (
 from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
+from verifiers.reasoning import further
 from verifiers.score import ScoreError
 
 
@@ -66,7 +67,7 @@ class FinalAnswer(Verifier[MajorityParameters]):
         return len(sample.text) <= MAX_QUICK_CHARACTERS
 
     def score_one(self, sample: Sample) -> Score:
-        final = final_part(sample, self.parameters.reasoning_tags)
+        final = final_part(sample, further(self.parameters.reasoning_tags))
         found = None if final is None else extract(final, self.parameters.answer_from)
         if found is None or not found.text.strip():
             return self.lowest("no_answer")

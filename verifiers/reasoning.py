@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from verifiers.sample import Message
@@ -39,38 +40,52 @@ ENDS_OF_TURN: Final = (
 )  # fmt: skip
 """What a decoder may leave behind the answer, where special tokens are kept."""
 
-FIRST: Final = tuple({opening[0] for opening, _ in PAIRS})
-OPENING: Final = re.compile("|".join(re.escape(opening) for opening, _ in PAIRS))
-CLOSING: Final = tuple(dict.fromkeys(closing for _, closing in PAIRS))
+CLOSING: Final = frozenset(closing for _, closing in PAIRS)
 
 
-def final_part(text: str, *, opened: bool = False, tags: Sequence[str] = ()) -> str | None:
+@lru_cache(maxsize=64)
+def marks(tags: tuple[str, ...] = ()) -> re.Pattern[str]:
+    """Any mark, those of further XML-like pairs included: one pass over a text finds them all."""
+    known = {mark for pair in PAIRS for mark in pair}
+    known |= {mark for tag in tags for mark in (f"<{tag}>", f"</{tag}>")}
+    by_first: dict[str, list[str]] = {}
+    for mark in sorted(known):
+        by_first.setdefault(mark[0], []).append(re.escape(mark[1:]))
+    return re.compile("|".join(f"{re.escape(a)}(?:{'|'.join(b)})" for a, b in by_first.items()))
+
+
+MARK: Final = marks()
+
+
+def final_part(text: str, *, opened: bool = False, tags: tuple[str, ...] = ()) -> str | None:
     """What follows the reasoning, or all of `text` where there is none; None where it is open.
 
     Args:
         opened: the prompt ends inside reasoning.
         tags: names of further XML-like pairs.
     """
-    if not opened and not any(mark in text for mark in FIRST):
+    if not opened and "<" not in text and "[" not in text and "◁" not in text:
+        return text  # as every mark begins with one of these
+    mark = marks(tags) if tags else MARK
+    end = -1
+    for found in mark.finditer(text):
+        opened = not (found[0] in CLOSING or found[0].startswith("</"))
+        end = found.end()
+    if opened:
+        return None
+    if end < 0:
         return text
-    end = max(position_behind(text, closing) for closing in CLOSING)
-    end = max(end, *(position_behind(text, f"</{tag}>") for tag in tags), 0)
-    if opened and not end:
-        return None
     final = text[end:]
-    if OPENING.search(final) or any(f"<{tag}>" in final for tag in tags):
-        return None
     stripped = final.rstrip()
-    for mark in ENDS_OF_TURN:
-        if stripped.endswith(mark):
-            return stripped.removesuffix(mark)
+    for ending in ENDS_OF_TURN:
+        if stripped.endswith(ending):
+            return stripped.removesuffix(ending)
     return final
 
 
-def position_behind(text: str, mark: str) -> int:
-    """Where the last `mark` ends; 0 where there is none."""
-    found = text.rfind(mark)
-    return 0 if found < 0 else found + len(mark)
+def further(tags: Sequence[str]) -> tuple[str, ...]:
+    """Those of `tags` that are not marks anyway."""
+    return tuple(tag for tag in tags if tag not in TAGS)
 
 
 def is_open_after(prompt: str | Sequence[Message] | None) -> bool:

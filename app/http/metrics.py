@@ -48,16 +48,17 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     def job(self, job: Job) -> None:
-        """Counts the scores of a finished job; of a sample that no scorer had, under "none"."""
-        tally = Tally(
-            [
-                (score.scorer.name if score.scorer else "none", score.outcome or outcome_of(score))
-                for score in job.scores
-                if score is not None
-            ]
-        )
-        for labels, count in tally.items():
-            self._scores.labels(*labels).inc(count)
+        """Counts the scores of a finished job; those that no scorer had, under "none"."""
+        by_scorer = [
+            (batch.scorer.name, [job.scores[index] for index in batch.indices])
+            for batch in job.batches
+        ]
+        if sum(len(scores) for _, scores in by_scorer) < len(job.scores):
+            by_scorer.append(("none", [s for s in job.scores if s is not None and not s.scorer]))
+        for name, scores in by_scorer:
+            tally: Tally[str] = Tally([s.outcome or outcome_of(s) for s in scores if s is not None])
+            for outcome, count in tally.items():
+                self._scores.labels(name, outcome).inc(count)
 
     def watch(self, lanes: Iterable[Lane]) -> None:
         """Shows how full the lanes are, read when asked."""

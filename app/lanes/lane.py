@@ -122,8 +122,8 @@ class Batch:
         index = self.indices[position]
         if self.job.scores[index] is not None:
             return
-        reward, (lowest, highest) = score.reward, self._range
-        if reward is not None and not lowest <= reward <= highest:
+        reward = score.reward
+        if reward is not None and not self._range[0] <= reward <= self._range[1]:
             logger.error("%s gave %r, out of its range", self.scorer.name, reward)
             score = Score.failed(InternalError(f"{self.scorer.name} left its reward range"))
         score = well_formed(score)

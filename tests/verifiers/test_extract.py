@@ -42,8 +42,8 @@ def test_final_part(text: str, final: str | None) -> None:
 
 
 def test_another_reasoning_tag() -> None:
-    assert final_part("<r>a</r>42", tags=["r"]) == "42"
-    assert final_part("<r>a", tags=["r"]) is None
+    assert final_part("<r>a</r>42", tags=("r",)) == "42"
+    assert final_part("<r>a", tags=("r",)) is None
 
 
 @pytest.mark.parametrize(("opening", "closing"), PAIRS)

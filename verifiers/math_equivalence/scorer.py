@@ -19,6 +19,7 @@ from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read.reading import Reading
 from verifiers.math_equivalence.reference import read_reference
 from verifiers.math_equivalence.verdict import Verdict, different, rejected
+from verifiers.reasoning import further
 
 REFERENCES_KEPT = 16_384
 """Compiled references: a group of completions, and every epoch after, pays for one."""
@@ -87,7 +88,7 @@ class MathEquivalence(Verifier[MathParameters]):
 
     def __init__(self, parameters: MathParameters) -> None:
         super().__init__(parameters)
-        self._reasoning_tags = tuple(parameters.reasoning_tags)
+        self._reasoning_tags = further(parameters.reasoning_tags)
         self._last_extraction: tuple[Sample | None, Extraction | None] = (None, None)
 
     def is_quick(self, sample: Sample) -> bool:

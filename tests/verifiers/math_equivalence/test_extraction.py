@@ -59,9 +59,9 @@ def test_announcements_that_differ_are_reported() -> None:
 
 
 def test_an_answer_inside_reasoning_is_not_read() -> None:
-    assert final_part(Sample(completion="<think>\\boxed{5}</think>done"), ["think"]) == "done"
-    assert final_part(Sample(completion="<think>\\boxed{5}"), ["think"]) is None
-    assert final_part(Sample(completion="<a>\\boxed{5}</a><b>6</b>7"), ["a", "b"]) == "7"
+    assert final_part(Sample(completion="<think>\\boxed{5}</think>done"), ("think",)) == "done"
+    assert final_part(Sample(completion="<think>\\boxed{5}"), ("think",)) is None
+    assert final_part(Sample(completion="<a>\\boxed{5}</a><b>6</b>7"), ("a", "b")) == "7"
 
 
 def test_a_number_that_nothing_concludes_is_no_answer() -> None:

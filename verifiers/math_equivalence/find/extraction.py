@@ -23,8 +23,6 @@ into a box. Boxes are not held against statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from verifiers import reasoning
 from verifiers.math_equivalence.find.boxes import boxed
 from verifiers.math_equivalence.find.conclusions import (
@@ -47,7 +45,7 @@ from verifiers.reasoning import is_open_after
 from verifiers.sample import Sample
 
 
-def final_part(sample: Sample, tags: Sequence[str]) -> str | None:
+def final_part(sample: Sample, tags: tuple[str, ...]) -> str | None:
     """What follows the reasoning, its end where it is long; None where reasoning is open."""
     final = reasoning.final_part(sample.text, opened=is_open_after(sample.prompt), tags=tags)
     return None if final is None else final[-MAX_FINAL_CHARACTERS:]
