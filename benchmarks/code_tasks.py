@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.results import Row
 from verifiers.base import Place, Sample, Score
 from verifiers.code_execution.scorer import CodeExecution, CodeParameters
-from verifiers.place import Here
+from verifiers.here import Here
 
 
 async def real_tasks(folder: Path, workers: int) -> list[Row]:

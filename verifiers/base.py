@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, fin
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
-from verifiers.boundary import attributed
+from verifiers.boundary import attributed, is_cancellation, sound
 from verifiers.digest import code_digest
 from verifiers.errors import (
     InternalError,
@@ -31,8 +31,8 @@ from verifiers.errors import (
     SpecError,
     first_fault,
 )
-from verifiers.place import Here, Place, Settle
-from verifiers.sample import Reads, Sample, ScorerSpec, Text
+from verifiers.place import Place, Settle
+from verifiers.sample import Reads, Sample, ScorerSpec, Text, check_asked, check_readable
 from verifiers.score import Outcome, Score, ScorerIdentity
 
 __all__ = [
@@ -92,6 +92,8 @@ class Services:
     """Scores on the lane where the given scorer belongs."""
     types: Mapping[str, type[Scorer[Any]]] = field(default_factory=dict)
     """What can be built, by name."""
+    presets: Mapping[str, ScorerSpec] = field(default_factory=dict)
+    """What has a name of the settings."""
     hosted: Mapping[type, Any] = field(default_factory=dict)
     """What outlives a scorer and is shared by many, such as loaded models, by its type."""
 
@@ -156,12 +158,22 @@ class Scorer(ABC, Generic[P]):
     @final
     async def score(self, samples: Sequence[Sample]) -> list[Score]:
         """The scores in order, made in this process: no lanes, and nothing that hangs is killed."""
+        from verifiers.here import Here  # a sandbox comes with it, which few need
+
         scores: dict[int, Score] = {}
         fault: ScoringError = InternalError(f"{self.name} gave no score")
+
+        def settle(position: int, score: Score) -> None:
+            if not 0 <= position < len(samples):
+                raise IndexError(f"{self.name} settled position {position}")
+            scores.setdefault(position, sound(self, score))
+
         try:
             async with Here() as place:
-                await self.score_each(samples, scores.__setitem__, place)
-        except Exception as error:
+                await self.score_each(samples, settle, place)
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
             fault = attributed(error, self)
         return [scores.get(position) or Score.failed(fault) for position in range(len(samples))]
 
@@ -236,15 +248,20 @@ class Scorer(ABC, Generic[P]):
         return TypeAdapter(cls.reference_type).json_schema()
 
     def check(self, sample: Sample) -> None:
-        """Refuses a sample that leaves out a required field.
+        """Refuses a sample that leaves out a required field, or holds nothing that is read.
 
         Raises:
             MissingField: naming it.
+            Unreadable: see `reads`; or the prompt asks in another form than text, and is required.
         """
+        if not isinstance(sample.completion, str):
+            check_readable(sample.completion, self.reads, "completion")
         if sample.reference is None and "reference" in self.requires:
             raise MissingField(f"{self.name} needs a reference")
         if sample.prompt is None and "prompt" in self.requires:
             raise MissingField(f"{self.name} needs a prompt")
+        if "prompt" in self.requires:
+            check_asked(sample)
 
 
 class Verifier(Scorer[P]):

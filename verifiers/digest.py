@@ -42,9 +42,9 @@ PACKAGES = frozenset({"verifiers", "judges"})
 CARRYING = frozenset(
     {
         "verifiers.digest",  # tells decisions apart and makes none
+        "verifiers.here",  # lends what a lane lends
         "verifiers.errors",  # words for faults of ours: none of them is a reward
         "verifiers.registry",  # who there is: a composite tells its parts' digests itself
-        "verifiers.score",  # the form of a result
     }
 )
 """Neither they nor what they import decide. `base` is not here: it reads references."""

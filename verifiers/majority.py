@@ -6,7 +6,7 @@ be right only while it mostly is; a policy that always gives one answer earns ev
 
 The samples of a group must come in one request, all with the same `group`. They share their
 fate, too: where one cannot be scored, none is, because those that are tried again alone would
-agree with themselves.
+agree with themselves. One that holds nothing to read has no vote, and takes nobody else's.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from verifiers.base import (
     Settle,
     Verifier,
 )
+from verifiers.errors import Unreadable
 from verifiers.math_equivalence.find.extraction import extract, final_part
 from verifiers.math_equivalence.policy import AnswerFrom
 from verifiers.math_equivalence.scorer import MAX_QUICK_CHARACTERS
@@ -151,7 +152,7 @@ def scored(found: Sequence[Score], labels: Sequence[int] | ScoreError) -> list[S
         found: what `FinalAnswer` made of each completion.
         labels: the clusters of the answers that there are, in order.
     """
-    error = next((score.error for score in found if score.error), None)
+    error = next((s.error for s in found if s.error and s.error.code != Unreadable.code), None)
     if isinstance(labels, ScoreError):
         error, labels = error or labels, []
     if error is not None:
@@ -160,7 +161,9 @@ def scored(found: Sequence[Score], labels: Sequence[int] | ScoreError) -> list[S
     ballots = [None if score.answer is None else next(remaining) for score in found]
     winner, votes = vote(ballots), Counter(ballots)
     return [
-        Score(reward=0.0, outcome=score.outcome)
+        Score(error=score.error)
+        if score.error is not None
+        else Score(reward=0.0, outcome=score.outcome)
         if winner is None or ballot is None
         else agreement(score, votes[ballot], len(found), winner)
         for score, ballot in zip(found, ballots, strict=True)

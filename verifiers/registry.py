@@ -159,6 +159,7 @@ class Registry:
             build=partial(self.build, depth=depth + 1),
             run=self._run,
             types=self.types,
+            presets=self.presets,
             hosted=self._hosted,
         )
         return scorer_type.create(parameters, services)

@@ -216,19 +216,48 @@ class Sample(BaseModel):
 
     @property
     def text(self) -> str:
-        """The completion as plain text.
+        """The completion as plain text; empty where it says nothing, or only in other forms.
 
         Silence is the policy's own fault and has a price: content that is empty, blank or null
-        is that text, also beside reasoning. Only what was said in another form than text, and
-        in that form alone, is no fault of the policy's and none that a text rule can price.
-
-        Raises:
-            Unreadable: the message holds calls, pictures or a refusal, and no text.
+        is that text, also beside reasoning. What was said in another form than text, and in that
+        form alone, is no fault of the policy's: see `check_readable`.
         """
         completion = self.completion
-        if isinstance(completion, str):
-            return completion
-        text = completion.text
-        if not text.strip() and completion.says_more:
-            raise Unreadable("completion: it holds no text, which is what this scorer reads")
-        return text
+        return completion if isinstance(completion, str) else completion.text
+
+
+CALLS = ("tool_calls", "function_call")
+PICTURES = ("image", "image_url", "input_image")
+
+
+def check_readable(message: Message, reads: frozenset[Reads], what: str) -> None:
+    """Refuses a message that says something, and nothing in a form that is read.
+
+    Raises:
+        Unreadable: it holds calls, pictures or a refusal, none of which are in `reads`, and no
+            text.
+    """
+    if message.text.strip() or not message.says_more:
+        return
+    extra = message.model_extra or {}
+    if "calls" in reads and any(extra.get(member) for member in CALLS):
+        return
+    parts = message.content if isinstance(message.content, list) else ()
+    if "images" in reads and any(
+        isinstance(part, dict) and part.get("type") in PICTURES for part in parts
+    ):
+        return
+    read = ", ".join(sorted(reads)) or "nothing of it"
+    raise Unreadable(f"{what}: it holds nothing that this scorer reads, which is {read}")
+
+
+def check_asked(sample: Sample) -> None:
+    """Refuses a prompt whose last question is no text, for scorers that judge by the prompt.
+
+    Raises:
+        Unreadable: it asks by a picture, or the like, alone.
+    """
+    if isinstance(sample.prompt, list):
+        asked = [message for message in sample.prompt if message.role != "assistant"]
+        if asked:
+            check_readable(asked[-1], frozenset({"text"}), "prompt")

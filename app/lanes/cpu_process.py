@@ -19,13 +19,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from app.http import exact_json
 from app.lanes.well_formed import well_formed
-from verifiers.base import Place, Sample, Score, Settle
-from verifiers.boundary import Rule, attempt, refusal
+from verifiers.base import Place, Sample, Score, Scorer, Settle
+from verifiers.boundary import Rule, attempt, refusal, sound
 from verifiers.registry import PARTS, Registry
 from verifiers.score import to_json
 
@@ -51,17 +53,19 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     write_all(replies, b"ready\n")
 
-    def settle(_: int, score: Score) -> None:
-        write_all(replies, to_json(well_formed(score)) + b"\n")
-
     for line in sys.stdin.buffer:
         request = exact_json.loads(line)
         scorer = registry.build(request["spec"])
         samples = SAMPLES.validate_python(request["samples"])
         place = Killable(cpu_limit_s, ends=time.monotonic() + request["turn_s"])
+        settle = partial(reply, replies, scorer)
         loop.run_until_complete(scorer.score_each(samples, settle, place))
         if place.turn_is_over:
             write_all(replies, TURN_OVER + b"\n")
+
+
+def reply(replies: int, scorer: Scorer[Any], _: int, score: Score) -> None:
+    write_all(replies, to_json(well_formed(sound(scorer, score))) + b"\n")
 
 
 class Killable(Place):

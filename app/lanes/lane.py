@@ -18,7 +18,6 @@ import logging
 from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from app.lanes.well_formed import well_formed
@@ -32,7 +31,7 @@ from verifiers.base import (
     ScoringError,
     Settle,
 )
-from verifiers.boundary import attributed
+from verifiers.boundary import attributed, is_cancellation, sound
 from verifiers.errors import DeadlineExceeded, ShuttingDown
 
 logger = logging.getLogger(__name__)
@@ -113,20 +112,14 @@ class Batch:
         self.samples = [job.samples[index] for index in indices]
         self._identity = scorer.identity
 
-    @cached_property
-    def _range(self) -> tuple[float, float]:
-        return self.scorer.reward_range
-
     def settle(self, position: int, score: Score) -> None:
         """Gives a sample its score. Only the first one counts."""
+        if position < 0:
+            raise IndexError(f"{self.scorer.name} settled position {position}")
         index = self.indices[position]
         if self.job.scores[index] is not None:
             return
-        reward = score.reward
-        if reward is not None and not self._range[0] <= reward <= self._range[1]:
-            logger.error("%s gave %r, out of its range", self.scorer.name, reward)
-            score = Score.failed(InternalError(f"{self.scorer.name} left its reward range"))
-        score = well_formed(score)
+        score = well_formed(sound(self.scorer, score))
         score.scorer = self._identity
         self.job.settle(index, score)
 
@@ -303,10 +296,11 @@ class Scheduler:
                 lane = self.lanes[batch.scorer.lane]
                 await batch.scorer.score_each(acceptable.samples, acceptable.settle, lane)
             batch.settle_rest(InternalError(f"{batch.scorer.name} gave no score"))
-        except Exception as error:
+        except BaseException as error:
+            if is_cancellation(error):
+                batch.settle_rest(InternalError("the caller left", retryable=True))
+                raise
             batch.settle_rest(attributed(error, batch.scorer))
-        finally:
-            batch.settle_rest(InternalError("the caller left", retryable=True))
 
     def _without_floods(self, batch: Batch) -> Batch:
         """Settles completions over the size limit, and returns the batch of the others.

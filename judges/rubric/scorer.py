@@ -47,7 +47,7 @@ from verifiers.boundary import Boundary, attributed
 from verifiers.digest import code_digest
 from verifiers.errors import JudgeFailed, Unreadable
 from verifiers.extract import answer_in
-from verifiers.sample import ScorerSpec
+from verifiers.sample import ScorerSpec, check_asked
 from verifiers.weighted import joint_error
 
 
@@ -208,6 +208,7 @@ class RubricScorer(Scorer[RubricParameters]):
         else:  # programs come with the sample
             known = sorted(self._services.types.items())
             yield {name: code_digest(scorer.__module__) for name, scorer in known}
+            yield dict(self._services.presets)
         yield PROMPTS_DIGEST
         yield {
             name: [judge.fingerprint, self._panel.weights[name]]
@@ -302,9 +303,11 @@ class RubricScorer(Scorer[RubricParameters]):
     def _shown(self, sample: Sample) -> tuple[str | None, Score | None]:
         """The part of a completion that judges see, or the score without their seeing it."""
         try:
-            text = answer_in(sample, self.parameters.answer_from)
+            self.check(sample)
+            check_asked(sample)
         except Unreadable as error:
             return None, Score.failed(error)
+        text = answer_in(sample, self.parameters.answer_from)
         if text is None:
             return None, self.lowest("no_answer")
         if len(text) > self.parameters.max_characters:

@@ -10,7 +10,7 @@ import pytest
 
 from verifiers import boundary
 from verifiers.base import Parameters, Sample, Score, Verifier
-from verifiers.boundary import Boundary, attempt, attributed, refusal
+from verifiers.boundary import Boundary, attempt, attributed, refusal, sound
 from verifiers.errors import InvalidReference, ScoringError
 
 SAMPLE = Sample(id="seven", completion="")
@@ -103,9 +103,74 @@ def test_a_bug_of_no_sample_is_one_of_a_batch(caplog: pytest.LogCaptureFixture) 
     assert caplog.records[0].getMessage() == "raising failed on a batch"
 
 
-def test_an_interruption_passes() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        attempt(Raising(KeyboardInterrupt()), SAMPLE)
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), SystemExit(0), GeneratorExit(), asyncio.CancelledError()],
+    ids=repr,
+)
+def test_a_rule_that_would_end_the_process_fails_its_sample_alone(error: BaseException) -> None:
+    score = attempt(Raising(error), SAMPLE)
+    assert failure(score) == ("internal", "raising failed on this sample", False)
+
+
+def test_a_task_that_is_really_cancelled_ends() -> None:
+    async def go() -> None:
+        around = Boundary(Raising(None), [SAMPLE])
+        with around:
+            await asyncio.Event().wait()
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(go())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+
+def test_a_cancellation_that_a_scorer_makes_up_is_its_fault() -> None:
+    async def go() -> list[Score]:
+        around = Boundary(Raising(None), [SAMPLE])
+        with around:
+            raise asyncio.CancelledError
+        return around.scores
+
+    [score] = asyncio.run(go())
+    assert failure(score) == ("internal", "raising failed on this sample", False)
+
+
+def nothing_in_it() -> Score:
+    score = Score(reward=1.0)
+    score.reward = None
+    return score
+
+
+def not_a_number() -> Score:
+    score = Score(reward=1.0)
+    score.reward = float("nan")
+    return score
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (None, "what is no score"),
+        (nothing_in_it(), "neither a reward nor an error"),
+        (not_a_number(), "nan"),
+        (Score(reward=1.5), "1.5"),
+        (Score(reward=1.0, outcome="excellent"), "an outcome that there is not"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_sound_score_is_an_error(given: Any, what: str) -> None:
+    assert failure(sound(Raising(None), given)) == ("internal", f"raising gave {what}", False)
+
+
+def test_a_score_that_another_sample_was_given_is_copied() -> None:
+    kept = Score(reward=1.0, outcome="correct")
+    assert sound(Raising(None), kept) is kept
+    kept.scorer = Raising(None).identity
+    assert sound(Raising(None), kept) is not kept
 
 
 def test_what_can_be_scored_is_not_refused() -> None:

@@ -47,12 +47,12 @@ from judges.reward_model.serve.pool import NamedModel, RewardModels, UnknownMode
 from judges.reward_model.serve.served import Prepared, ServedModel
 from judges.statistics import sigmoid
 from verifiers.base import (
+    InvalidReference,
     Parameters,
     Place,
     Sample,
     Score,
     Scorer,
-    ScoringError,
     Services,
     Settle,
     SpecError,
@@ -224,11 +224,11 @@ class RewardModelScorer(Scorer[RewardModelParameters]):
         served = self.serving()
         self._refuse_without_reference(served)
 
-        async def score(position: int, prepared: Prepared | ScoringError) -> None:
+        async def score(position: int, prepared: Prepared | InvalidReference) -> None:
             boundary = Boundary(self, [samples[position]])
             with boundary:
                 self.check(samples[position])
-                if isinstance(prepared, ScoringError):
+                if isinstance(prepared, InvalidReference):
                     raise prepared
                 boundary.scores = [await self._rated(served, prepared)]
             settle(position, boundary.scores[0])

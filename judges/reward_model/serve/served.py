@@ -30,8 +30,7 @@ from judges.reward_model.model.render import (
     without_controls,
 )
 from judges.reward_model.serve.engine import Engine, Text, Values
-from verifiers.base import InvalidReference, Sample, ScoringError
-from verifiers.errors import Unreadable
+from verifiers.base import InvalidReference, Sample
 
 if TYPE_CHECKING:
     from judges.reward_model.model.model import RewardModel
@@ -77,7 +76,7 @@ class ServedModel:
 
     async def prepare(
         self, samples: Sequence[Sample], truncation: Truncation | None, *, relevance: bool
-    ) -> list[Prepared | ScoringError]:
+    ) -> list[Prepared | InvalidReference]:
         """Renders, tokenizes and measures samples, off the event loop.
 
         A sample without a prompt is a whole text, read as it stands.
@@ -119,29 +118,14 @@ class ServedModel:
 
     def _prepare_all(
         self, samples: Sequence[Sample], truncation: Truncation | None, relevance: bool
-    ) -> list[Prepared | ScoringError]:
-        pairs: list[tuple[Prompt, str]] = []
-        whole: list[str] = []
-        is_pair: list[bool | Unreadable] = []
-        for sample in samples:
-            try:
-                text = sample.text
-            except Unreadable as error:
-                is_pair.append(error)
-                continue
-            if sample.prompt is None:
-                whole.append(text)
-            else:
-                pairs.append((sample.prompt, text))
-            is_pair.append(sample.prompt is not None)
+    ) -> list[Prepared | InvalidReference]:
+        pairs = [(sample.prompt, sample.text) for sample in samples if sample.prompt is not None]
+        whole = [sample.text for sample in samples if sample.prompt is None]
         of_pairs = iter(
             self._prepare_pairs(pairs, truncation or self.model.card.truncation, relevance)
         )
         of_whole = iter(self._prepare_whole(whole))
-        return [
-            each if isinstance(each, Unreadable) else next(of_pairs if each else of_whole)
-            for each in is_pair
-        ]
+        return [next(of_whole if sample.prompt is None else of_pairs) for sample in samples]
 
     def _prepare_pairs(
         self, pairs: Sequence[tuple[Prompt, str]], truncation: Truncation, relevance: bool

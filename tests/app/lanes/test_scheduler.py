@@ -263,6 +263,42 @@ def test_a_scorer_that_settles_a_sample_twice_has_settled_it_once() -> None:
     assert told == [1.0]
 
 
+@pytest.mark.parametrize("position", [-1, 2])
+def test_a_place_that_there_is_not_is_nobodys(position: int) -> None:
+    class Astray(Asynchronous):
+        async def score_each(self, samples: Sequence[Sample], settle: Settle, place: Place) -> None:
+            settle(0, Score(reward=0.5))
+            settle(position, Score(reward=1.0))
+
+    first, second = run(Astray(right))
+    assert first.reward == 0.5
+    assert second.error is not None
+
+
+def test_a_score_that_is_given_twice_is_two() -> None:
+    kept = Score(reward=1.0, outcome="correct")
+    first, second = run(Pure(lambda _: kept))
+    assert [first.id, second.id] == ["0", "1"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_a_scorer_cannot_end_the_service(error: BaseException) -> None:
+    def end(sample: Sample) -> Score:
+        if sample.text == "0":
+            raise error
+        return Score(reward=1.0)
+
+    async def end_all(_: Sequence[Sample]) -> list[Score]:
+        raise error
+
+    first, second = run(Pure(end))
+    assert first.error is not None
+    assert second.reward == 1.0
+    for score in run(Asynchronous(end_all)):
+        assert score.error is not None
+        assert (score.error.code, score.error.retryable) == ("internal", False)
+
+
 def test_an_error_in_a_scorers_place_settles_its_sample() -> None:
     async def go(*scorers: Scorer[Any] | InternalError) -> list[Score]:
         return await scheduler().submit(scorers, samples(len(scorers))).result()
