@@ -1,7 +1,7 @@
 """Which scorers there are, and how a spec becomes one.
 
-A new scorer is one line in `BUILT_IN`; another distribution adds its own under the entry
-point group `assay.scorers`. There is no directory scan.
+A new scorer, or a new family of them, is one line in `BUILT_IN_AT`; another distribution adds
+its own under the entry point group `assay.scorers`. There is no directory scan.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -17,38 +18,36 @@ from pydantic import ValidationError
 
 from verifiers.answer_clusters import AnswerClusters
 from verifiers.base import Run, Scorer, Services, SpecError, run_here
-from verifiers.code_execution import CodeExecution, PythonGrader
 from verifiers.errors import faults_in
-from verifiers.exact_match import ExactMatch
-from verifiers.format import Format
-from verifiers.json_schema import JsonSchema
-from verifiers.length import Length
-from verifiers.majority import FinalAnswer, Majority
-from verifiers.math_equivalence import MathEquivalence
-from verifiers.regular_expression import Regex
-from verifiers.repetition import Repetition
+from verifiers.majority import FinalAnswer
 from verifiers.sample import MAX_NAME_CHARACTERS, ScorerSpec
-from verifiers.string_check import StringCheck
-from verifiers.string_reversal import StringReversal
-from verifiers.text_similarity import TextSimilarity
-from verifiers.weighted import Weighted
 
-BUILT_IN: tuple[type[Scorer[Any]], ...] = (
-    StringReversal,
-    CodeExecution,
-    PythonGrader,
-    ExactMatch,
-    StringCheck,
-    TextSimilarity,
-    Regex,
-    JsonSchema,
-    Format,
-    Length,
-    Repetition,
-    Weighted,
-    MathEquivalence,
-    Majority,
+BUILT_IN_AT = (
+    "string_reversal:StringReversal",
+    "code_execution:CodeExecution",
+    "code_execution:PythonGrader",
+    "exact_match:ExactMatch",
+    "string_check:StringCheck",
+    "text_similarity:TextSimilarity",
+    "regular_expression:Regex",
+    "json_schema:JsonSchema",
+    "format:Format",
+    "length:Length",
+    "repetition:Repetition",
+    "weighted:Weighted",
+    "math_equivalence:MathEquivalence",
+    "majority:Majority",
 )
+"""Modules of this package, and what each gives: a scorer, or a family as a tuple of scorers."""
+
+
+def found_at(place: str) -> tuple[type[Scorer[Any]], ...]:
+    module, _, name = place.partition(":")
+    found: Any = getattr(import_module(f"{__package__}.{module}"), name)
+    return found if isinstance(found, tuple) else (found,)
+
+
+BUILT_IN = tuple(scorer for place in BUILT_IN_AT for scorer in found_at(place))
 
 PARTS: tuple[type[Scorer[Any]], ...] = (FinalAnswer, AnswerClusters)
 """What scorers run where it can be killed. Worker processes build them, requests cannot."""
