@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -17,8 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from verifiers.answer_clusters import AnswerClusters
-from verifiers.base import Run, Scorer, Services, SpecError, run_here
-from verifiers.errors import faults_in
+from verifiers.base import Parameters, Run, Scorer, Services, SpecError, run_here
+from verifiers.errors import faults_in, place
 from verifiers.majority import FinalAnswer
 from verifiers.sample import MAX_NAME_CHARACTERS, ScorerSpec
 
@@ -151,7 +152,7 @@ class Registry:
             raise UnknownScorer(name, self.names())
         try:
             given = {key: value for key, value in spec.items() if key != "type"}
-            parameters = scorer_type.parameters_type.model_validate(given)
+            parameters = validated(scorer_type.parameters_type, given)
         except ValidationError as error:
             raise SpecError(faults_in(error, given)) from None
         services = Services(
@@ -161,6 +162,29 @@ class Registry:
             hosted=self._hosted,
         )
         return scorer_type.create(parameters, services)
+
+
+def validated(parameters_type: type[Parameters], given: dict[str, Any]) -> Parameters:
+    """The parameters, where 2.0 is an integer as it is in JSON Schema."""
+    try:
+        return parameters_type.model_validate(given)
+    except ValidationError as error:
+        written_otherwise = [
+            (place(fault["loc"], given, fault["type"]), int(number))
+            for fault in error.errors(include_url=False, include_context=False)
+            if fault["type"] == "int_type"
+            and isinstance(number := fault["input"], float)
+            and number.is_integer()
+        ]
+        if not written_otherwise:
+            raise
+        mended: Any = deepcopy(given)
+        for (*way, last), number in written_otherwise:
+            holder = mended
+            for step in way:
+                holder = holder[step]
+            holder[last] = number
+        return parameters_type.model_validate(mended)
 
 
 def canonical(spec: Mapping[str, Any]) -> str:
