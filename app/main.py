@@ -33,6 +33,7 @@ from app.routes.monitors import monitors_router
 from app.routes.reward_models import reward_models_router
 from app.routes.schemas import Problem, ScoreResponse
 from app.routes.score import score_router
+from app.routes.specs import spec_components
 from app.settings import Settings
 from verifiers.base import Run
 from verifiers.digest import code_digest
@@ -89,7 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestContext, metrics=metrics)
     errors.install(app)
-    openapi.describe(app, (ScoreResponse, GroupsResponse), details_components(registry.types))
+    components = details_components(registry.types) | spec_components(registry.types)
+    openapi.describe(app, (ScoreResponse, GroupsResponse), components)
     docs_pages.install(app)
     return app
 

@@ -1,7 +1,7 @@
 """Which scorers there are, and how a spec becomes one.
 
-A new scorer is one line in `BUILT_IN`; another distribution adds its own under the entry
-point group `assay.scorers`. There is no directory scan.
+A new scorer, or a new family of them, is one line in `BUILT_IN_AT`; another distribution adds
+its own under the entry point group `assay.scorers`. There is no directory scan.
 """
 
 from __future__ import annotations
@@ -9,46 +9,46 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from functools import partial
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
 from verifiers.answer_clusters import AnswerClusters
-from verifiers.base import Run, Scorer, Services, SpecError, run_here
-from verifiers.code_execution import CodeExecution, PythonGrader
-from verifiers.errors import faults_in
-from verifiers.exact_match import ExactMatch
-from verifiers.format import Format
-from verifiers.json_schema import JsonSchema
-from verifiers.length import Length
-from verifiers.majority import FinalAnswer, Majority
-from verifiers.math_equivalence import MathEquivalence
-from verifiers.regular_expression import Regex
-from verifiers.repetition import Repetition
+from verifiers.base import Parameters, Run, Scorer, Services, SpecError, run_here
+from verifiers.errors import faults_in, place
+from verifiers.majority import FinalAnswer
 from verifiers.sample import MAX_NAME_CHARACTERS, ScorerSpec
-from verifiers.string_check import StringCheck
-from verifiers.string_reversal import StringReversal
-from verifiers.text_similarity import TextSimilarity
-from verifiers.weighted import Weighted
 
-BUILT_IN: tuple[type[Scorer[Any]], ...] = (
-    StringReversal,
-    CodeExecution,
-    PythonGrader,
-    ExactMatch,
-    StringCheck,
-    TextSimilarity,
-    Regex,
-    JsonSchema,
-    Format,
-    Length,
-    Repetition,
-    Weighted,
-    MathEquivalence,
-    Majority,
+BUILT_IN_AT = (
+    "string_reversal:StringReversal",
+    "code_execution:CodeExecution",
+    "code_execution:PythonGrader",
+    "exact_match:ExactMatch",
+    "string_check:StringCheck",
+    "text_similarity:TextSimilarity",
+    "regular_expression:Regex",
+    "json_schema:JsonSchema",
+    "format:Format",
+    "length:Length",
+    "repetition:Repetition",
+    "weighted:Weighted",
+    "math_equivalence:MathEquivalence",
+    "majority:Majority",
 )
+"""Modules of this package, and what each gives: a scorer, or a family as a tuple of scorers."""
+
+
+def found_at(place: str) -> tuple[type[Scorer[Any]], ...]:
+    module, _, name = place.partition(":")
+    found: Any = getattr(import_module(f"{__package__}.{module}"), name)
+    return found if isinstance(found, tuple) else (found,)
+
+
+BUILT_IN = tuple(scorer for place in BUILT_IN_AT for scorer in found_at(place))
 
 PARTS: tuple[type[Scorer[Any]], ...] = (FinalAnswer, AnswerClusters)
 """What scorers run where it can be killed. Worker processes build them, requests cannot."""
@@ -152,7 +152,7 @@ class Registry:
             raise UnknownScorer(name, self.names())
         try:
             given = {key: value for key, value in spec.items() if key != "type"}
-            parameters = scorer_type.parameters_type.model_validate(given)
+            parameters = validated(scorer_type.parameters_type, given)
         except ValidationError as error:
             raise SpecError(faults_in(error, given)) from None
         services = Services(
@@ -163,6 +163,29 @@ class Registry:
             hosted=self._hosted,
         )
         return scorer_type.create(parameters, services)
+
+
+def validated(parameters_type: type[Parameters], given: dict[str, Any]) -> Parameters:
+    """The parameters, where 2.0 is an integer as it is in JSON Schema."""
+    try:
+        return parameters_type.model_validate(given)
+    except ValidationError as error:
+        written_otherwise = [
+            (place(fault["loc"], given, fault["type"]), int(number))
+            for fault in error.errors(include_url=False, include_context=False)
+            if fault["type"] == "int_type"
+            and isinstance(number := fault["input"], float)
+            and number.is_integer()
+        ]
+        if not written_otherwise:
+            raise
+        mended: Any = deepcopy(given)
+        for (*way, last), number in written_otherwise:
+            holder = mended
+            for step in way:
+                holder = holder[step]
+            holder[last] = number
+        return parameters_type.model_validate(mended)
 
 
 def canonical(spec: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from app.grouping.advantages import Advantage, Estimator, Preset
 from app.grouping.selection import Selection
+from app.http.openapi import WHOLE, scorer_given
 from app.routes.faults import Sparing
 from app.routes.schemas import Summary, fault
 from verifiers.base import Sample, Score, Text
@@ -41,7 +42,7 @@ ROOM_FOR_INDEX = 16
 """A sample's id is its group's, a slash and its index, and no longer than other ids."""
 
 GroupName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS - ROOM_FOR_INDEX)]
-K = Annotated[int, Field(ge=1, le=MAX_K, strict=True)]
+K = Annotated[int, Field(ge=1, le=MAX_K, strict=True), WHOLE]
 
 
 class Group(BaseModel):
@@ -84,7 +85,7 @@ class Group(BaseModel):
 class GroupsRequest(Sparing):
     """`POST /v1/groups`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=scorer_given("groups"))
 
     scorer: ScorerSpec | None = Field(
         None, description="Scores every group that names no scorer of its own."

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.http import exact_json
+from app.http.openapi import Schema, given
 from app.protocols.gateway import BadRequest, Gateway, StrictBody, reply, rewards
 from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score, Text
@@ -27,10 +28,33 @@ NOT_PASSED_S = -1.0
 BACKTICKS = re.compile(r"`{3,}")
 
 
+TESTS: Any = Field(description="A list, or a text that is one in JSON.")
+
+
+def tests_of(each: Schema) -> WithJsonSchema:
+    listed = {"type": "array", "items": each, "maxItems": MAX_TESTS}
+    return WithJsonSchema({"anyOf": [listed, {"type": "string"}]})
+
+
+INPUT_AND_OUTPUT = {"allOf": [given(name, {"type": "string"}) for name in ("input", "output")]}
+
+
 class ProgramRequest(StrictBody):
     program: Text
-    tests: Json = Field(description="A list, or a text that is one in JSON.")
+    tests: Json = TESTS
     max_execution_time: float = Field(1.0, gt=0, le=60, description="Seconds, for each test.")
+
+
+class AssertionsRequest(ProgramRequest):
+    """A test is an assertion."""
+
+    tests: Annotated[Json, tests_of({"type": "string"})] = TESTS
+
+
+class OutputsRequest(ProgramRequest):
+    """A test is what is fed to the program, and what it is to print."""
+
+    tests: Annotated[Json, tests_of({"type": "object", **INPUT_AND_OUTPUT})] = TESTS
 
 
 class ProgramResponse(BaseModel):
@@ -96,12 +120,12 @@ def render(scores: Sequence[Score]) -> dict[str, Any]:
     return {"results": results, "runtimes": runtimes}
 
 
-async def run_assertions(gateway: Gateway, request: Request, body: ProgramRequest) -> Response:
+async def run_assertions(gateway: Gateway, request: Request, body: AssertionsRequest) -> Response:
     samples = parse(body, assertion, "an assertion is a text")
     return await tested(gateway, request, body, samples)
 
 
-async def compare_output(gateway: Gateway, request: Request, body: ProgramRequest) -> Response:
+async def compare_output(gateway: Gateway, request: Request, body: OutputsRequest) -> Response:
     samples = parse(body, input_and_output, "a test has an input and an output, both texts")
     return await tested(gateway, request, body, samples)
 

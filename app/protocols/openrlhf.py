@@ -49,11 +49,14 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Listed = Annotated[list[Text], BeforeValidator(listed, json_schema_input_type=Text | list[Text])]
+
+
 class OpenRlhfRequest(StrictBody):
     """`query` holds prompt and completion, special tokens included."""
 
-    query: Annotated[list[Text], BeforeValidator(listed)]
-    prompts: Annotated[list[Text], BeforeValidator(listed)]
+    query: Listed
+    prompts: Listed
     labels: list[Json] = Field(description="References.")
 
 

@@ -7,12 +7,13 @@ client tries again. Runs programs for whoever may call: off unless switched on.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app.http.errors import BodyTooLarge
+from app.http.openapi import WHOLE
 from app.protocols.gateway import BadRequest, Gateway, StrictBody, Unscored, reply
 from app.protocols.protocol import Protocol, Route
 from verifiers.base import Sample, Score, Text
@@ -36,13 +37,13 @@ EXIT_STATUSES = {"ok": 0, "memory_limit": KILLED, "output_limit": KILLED}
 
 class RunCodeRequest(StrictBody):
     code: Text
-    language: str
+    language: Annotated[str, Field(json_schema_extra={"enum": [*LANGUAGE_NAMES]})]
     stdin: Text | None = None
     compile_timeout: float = Field(10, gt=0, description="Ignored: compilers have their own limit.")
     run_timeout: float = Field(10, gt=0)
-    memory_limit_MB: int | None = None  # noqa: N815
-    files: dict[str, str | None] = Field({})
-    fetch_files: list[str] = Field([])
+    memory_limit_MB: Annotated[int, WHOLE] | None = None  # noqa: N815
+    files: dict[str, str | None] = Field({}, json_schema_extra={"maxProperties": 0})
+    fetch_files: list[str] = Field([], json_schema_extra={"maxItems": 0})
 
 
 class CommandRunResult(BaseModel):

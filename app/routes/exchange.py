@@ -13,9 +13,10 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import Request
+from fastapi import Header, Request
+from pydantic import Field
 
 from app.http.errors import KeyReused, Refused, Row, UnusableIdempotencyKey
 from app.http.idempotency import IdempotencyCache, KeyBelongsToAnother
@@ -42,6 +43,8 @@ KEY_HELP = (
     "Repeats the finished answer to this request under this key, of 1 to "
     f"{MAX_KEY_CHARACTERS} characters."
 )
+Key = Annotated[str, Field(json_schema_extra={"pattern": r"\S", "maxLength": MAX_KEY_CHARACTERS})]
+IdempotencyKey = Annotated[Key | None, Header(description=KEY_HELP)]
 
 T = TypeVar("T")
 

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise, repeat
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.grouping.advantages import PRESETS, Advantage
@@ -21,7 +21,7 @@ from app.http.errors import PROBLEMS, BodyTooLarge
 from app.http.log import request_id
 from app.http.openapi import JSON, answering
 from app.http.quick_router import QuickRouter
-from app.routes.exchange import KEY_HELP, Exchange, ScorerOrError, unless_left
+from app.routes.exchange import Exchange, IdempotencyKey, ScorerOrError, unless_left
 from app.routes.faults import SparingRoute
 from app.routes.schemas import Summary
 from verifiers.answer_clusters import Labels, by_text, cluster
@@ -55,7 +55,7 @@ def groups_router(exchange: Exchange) -> APIRouter:
     async def groups(
         request: Request,
         body: request_type,
-        idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> Response:
         scorers = exchange.scorers(body.scorer, body.groups, body._faults, "groups")
         refuse_bombs(body.groups, EXPANSION * settings.max_body_bytes)

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.errors import PROBLEMS
+from app.http.openapi import WHOLE
 from app.http.quick_router import QuickRouter
 from app.http.strict_json import StrictRoute
 from judges.over_optimisation import Monitor, Observation, Regime, Verdict
@@ -30,7 +31,9 @@ class Report(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    step: int = Field(ge=0, le=10**12, description="Rising. One seen before takes back all since.")
+    step: Annotated[int, Field(ge=0, le=10**12), WHOLE] = Field(
+        description="Rising. One seen before takes back all since."
+    )
     kl: Number = Field(description="From the policy at the start, in nats.")
     proxy: list[Number] = Field(
         min_length=1, max_length=MAX_REWARDS, description="All rewards, or their mean alone."

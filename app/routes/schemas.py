@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from app.http.openapi import scorer_given
 from app.routes.faults import Sparing
 from verifiers.base import Kind, LaneName, Sample, Score
 from verifiers.sample import Name, ScorerSpec
@@ -31,7 +32,7 @@ MODEL_SERVERS_FIELDS = frozenset({"text_1", "data_1", "queries", "query", "items
 class ScoreRequest(Sparing):
     """`POST /v1/score`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=scorer_given("samples"))
 
     scorer: ScorerSpec | None = Field(
         None, description="Scores every sample that names no scorer of its own."

@@ -12,7 +12,7 @@ from app.http.errors import PROBLEMS
 from app.http.log import request_id
 from app.http.openapi import JSON, NDJSON, answering
 from app.http.quick_router import QuickRouter
-from app.routes.exchange import KEY_HELP, ClientLeft, Exchange
+from app.routes.exchange import ClientLeft, Exchange, IdempotencyKey
 from app.routes.faults import SparingRoute
 from app.routes.schemas import ScoreResponse, Summary, SummaryLine, limited_score_request
 from verifiers.base import Score
@@ -36,7 +36,7 @@ def score_router(exchange: Exchange) -> APIRouter:
     async def score(
         request: Request,
         body: request_type,
-        idempotency_key: Annotated[str | None, Header(description=KEY_HELP)] = None,
+        idempotency_key: IdempotencyKey = None,
         accept: Annotated[str, Header(description=f"{NDJSON} for a stream.")] = "",
     ) -> Response:
         streams = NDJSON in accept.lower() and accepts(accept, NDJSON)

@@ -234,3 +234,18 @@ def test_a_host_adds_scorers_and_lends_them_what_is_shared() -> None:
     registry = Registry(more=[Borrowing], hosted={Lender: lender})
     assert "borrowing" in registry.names()
     assert registry.build("borrowing").lender is lender
+
+
+def test_an_integer_may_be_written_with_a_fraction_of_zero() -> None:
+    parts = {"short": {"scorer": {"type": "length", "max_length": 9.0, "buffer": 2.0}}}
+    whole = {"short": {"scorer": {"type": "length", "max_length": 9, "buffer": 2}}}
+    length = Registry().build(parts["short"]["scorer"])
+    assert length.identity == Registry().build(whole["short"]["scorer"]).identity
+    weighted = Registry().build({"type": "weighted", "components": parts})
+    assert weighted.reward_range == (-1.0, 0.0)
+
+
+def test_no_other_value_is_made_an_integer() -> None:
+    for value in (9.5, True, "9", None):
+        with pytest.raises(SpecError, match="max_length"):
+            Registry().build({"type": "length", "max_length": value, "buffer": 2.0})

@@ -14,18 +14,35 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Request
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from app.http.errors import Refused, Row
+from app.http.openapi import Schema, given
 from app.protocols.gateway import BadRequest, Gateway, StrictBody, conversation, rewards, sample_of
 from verifiers.base import Sample, Scorer, SpecError, Text
-from verifiers.sample import Message, Name, ScorerSpec, few
+from verifiers.sample import MAX_TEXT_CHARACTERS, Message, Name, ScorerSpec, few
 
 REWARD_MODEL = "reward_model"
 """The scorer that is meant where no preset is, and the switch of these protocols."""
 
 LABEL = "LABEL_0"
 """The one class of a model that has one output."""
+
+TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_CHARACTERS}
+TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
+SOME_TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
+"""What is read of members that other servers also take other values in."""
+
+CHAT: Schema = {"type": "array", "minItems": 1}
+
+NO_NORMALIZE: Schema = {"not": {"required": ["normalize"]}}
 
 USAGE = {
     "prompt_tokens": 0,
@@ -46,7 +63,7 @@ class UnknownModel(Refused):
 class ModelRequest(StrictBody):
     """What every request may say. Members unknown here, such as `user`, change no reward."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra=NO_NORMALIZE)
 
     model: Name | None = Field(None, description="A preset, or one of the reward models.")
     use_activation: bool | None = Field(
@@ -70,9 +87,15 @@ class ModelRequest(StrictBody):
 
 
 class TextRequest(ModelRequest):
-    """Whole texts, or one chat."""
+    """Whole texts, or one chat, whose last message is the assistant's."""
 
-    input: Text | list[Any] | None = None
+    model_config = ConfigDict(
+        json_schema_extra={**NO_NORMALIZE, "anyOf": [given("input"), given("messages", CHAT)]}
+    )
+
+    input: Annotated[
+        Text | list[Any] | None, WithJsonSchema({"anyOf": [TEXTS, {"type": "null"}]})
+    ] = None
     messages: Annotated[list[Message], BeforeValidator(few)] | None = None
 
     def samples(self) -> list[Sample]:
@@ -97,28 +120,42 @@ class VectorRequest(TextRequest):
     encoding_format: Encoding = "float"
 
 
-def paired(queries: Any, documents: Any, names: tuple[str, str]) -> list[Sample]:
+def some_texts(value: Any) -> Any:
+    """
+    Raises:
+        ValueError: it is neither null nor a text, nor a list of some.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if value is not None and not (
+        isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
+    ):
+        raise ValueError("a text, or a list of texts, is needed")
+    return value
+
+
+SomeTexts = Annotated[
+    Any, AfterValidator(some_texts), WithJsonSchema({"anyOf": [SOME_TEXTS, {"type": "null"}]})
+]
+
+
+def paired(
+    queries: str | list[str], documents: str | list[str], names: tuple[str, str]
+) -> list[Sample]:
     """One query with every document, or as many queries as documents.
 
     Raises:
-        BadRequest: no texts, or neither number.
+        BadRequest: neither number.
     """
-    asked, written = texts_in(queries, names[0]), texts_in(documents, names[1])
+    asked = [queries] if isinstance(queries, str) else queries
+    written = [documents] if isinstance(documents, str) else documents
     if len(asked) == 1:
-        asked *= len(written)
+        asked = asked * len(written)
     if len(asked) != len(written):
         raise BadRequest(f"{len(asked)} with {len(written)}: as many, or one", names[0])
     return [
         sample_of(prompt=query, completion=document)
         for query, document in zip(asked, written, strict=True)
     ]
-
-
-def texts_in(value: Any, name: str) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
-        raise BadRequest("a text, or a list of texts, is needed", name)
-    return texts
 
 
 def named_model(gateway: Gateway, model: str | None, use_activation: bool | None) -> Scorer[Any]:

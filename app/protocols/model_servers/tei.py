@@ -6,14 +6,22 @@ One text or pair gets a list of its classes, of which there is one; a batch a li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from app.http.errors import Refused, Row
+from app.http.openapi import Schema
 from app.protocols.gateway import BadRequest, Gateway, StrictBody, reply, rewards, sample_of
-from app.protocols.model_servers.rating import LABEL, REWARD_MODEL, best_first, named_model, paired
+from app.protocols.model_servers.rating import (
+    LABEL,
+    REWARD_MODEL,
+    TEXT,
+    best_first,
+    named_model,
+    paired,
+)
 from app.protocols.protocol import ErrorReply, Protocol, Refusal, Route
 from verifiers.base import Sample
 
@@ -30,15 +38,20 @@ class TeiRequest(StrictBody):
     truncate: bool | None = None
 
 
+SINGLE_OR_PAIR: Schema = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 2}
+BATCH: Schema = {"type": "array", "items": SINGLE_OR_PAIR, "minItems": 1}
+Inputs = Annotated[str | list[Any], WithJsonSchema({"anyOf": [TEXT, SINGLE_OR_PAIR, BATCH]})]
+
+
 class PredictRequest(TeiRequest):
-    inputs: str | list[Any] = Field(
+    inputs: Inputs = Field(
         description="A text, [text] or a pair [prompt, completion], or a list of the latter two."
     )
 
 
 class TeiRerankRequest(TeiRequest):
     query: str
-    texts: list[str]
+    texts: Annotated[list[str], Field(json_schema_extra={"minItems": 1})]
     return_text: bool = False
 
 

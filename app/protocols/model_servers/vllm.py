@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.log import request_id
+from app.http.openapi import WHOLE, given
 from app.protocols.gateway import BadRequest, Gateway, reply
 from app.protocols.model_servers.rating import (
     LABEL,
+    NO_NORMALIZE,
     REWARD_MODEL,
     USAGE,
     ModelRequest,
+    SomeTexts,
     TextRequest,
     VectorRequest,
     best_first,
@@ -73,13 +76,20 @@ class ServingError(ErrorReply):
 class VllmScoreRequest(ModelRequest):
     """Two sides, under any of their names."""
 
-    text_1: Any = None
-    text_2: Any = None
-    data_1: Any = None
-    data_2: Any = None
-    queries: Any = None
-    documents: Any = None
-    items: Any = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            **NO_NORMALIZE,
+            "anyOf": [{"allOf": [given(one), given(other)]} for one, other in PAIRS],
+        }
+    )
+
+    text_1: SomeTexts = None
+    text_2: SomeTexts = None
+    data_1: SomeTexts = None
+    data_2: SomeTexts = None
+    queries: SomeTexts = None
+    documents: SomeTexts = None
+    items: SomeTexts = None
 
     def samples(self) -> list[Sample]:
         for names in PAIRS:
@@ -92,7 +102,9 @@ class VllmScoreRequest(ModelRequest):
 class VllmRerankRequest(ModelRequest):
     query: str
     documents: list[str] = Field(min_length=1)
-    top_n: int = Field(0, ge=0, description="How many to return; 0 for all.")
+    top_n: Annotated[int, Field(ge=0), WHOLE] = Field(
+        0, description="How many to return; 0 for all."
+    )
 
     def samples(self) -> list[Sample]:
         return paired(self.query, self.documents, ("query", "documents"))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
+from app.http.openapi import WHOLE
 from app.protocols.openai_graders import formula
 from app.protocols.openai_graders.templates import Template
 from verifiers.sample import Name, few
@@ -38,7 +47,9 @@ class TextSimilarityGrader(Grader):
     type: Literal["text_similarity"]
     input: Template
     reference: Template
-    evaluation_metric: Metric | Literal["cosine"]
+    evaluation_metric: Annotated[
+        Metric | Literal["cosine"], WithJsonSchema({"type": "string", "enum": [*get_args(Metric)]})
+    ]
 
     @field_validator("evaluation_metric")
     @classmethod
@@ -50,7 +61,7 @@ class TextSimilarityGrader(Grader):
 
 class PythonGrader(Grader):
     type: Literal["python"]
-    source: str
+    source: Annotated[str, Field(json_schema_extra={"minLength": 1})]
     image_tag: str | None = Field(None, description="Ignored: see the sandbox for its packages.")
 
 
@@ -71,7 +82,10 @@ class Input(Member):
     """One message of a judge's input."""
 
     role: Literal["user", "assistant", "system", "developer"]
-    content: Annotated[list[Part], BeforeValidator(parts, json_schema_input_type=Any)]
+    content: Annotated[
+        list[Part],
+        BeforeValidator(parts, json_schema_input_type=str | Part | list[str | Part]),
+    ]
     type: Literal["message"] | None = None
 
     @property
@@ -86,9 +100,9 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class SamplingParams(Member):
-    max_completions_tokens: int | None = Field(None, ge=1)
+    max_completions_tokens: Annotated[int, Field(ge=1), WHOLE] | None = None
     reasoning_effort: Effort | None = None
-    seed: int | None = None
+    seed: Annotated[int, WHOLE] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
 
