@@ -44,6 +44,7 @@ CARRYING = frozenset(
         "verifiers.digest",  # tells decisions apart and makes none
         "verifiers.here",  # lends what a lane lends
         "verifiers.errors",  # words for faults of ours: none of them is a reward
+        "verifiers.sandbox.probe",  # whether programs are run, and not what comes of them
         "verifiers.registry",  # who there is: a composite tells its parts' digests itself
     }
 )
