@@ -40,6 +40,11 @@ ENDS_OF_TURN: Final = (
 )  # fmt: skip
 """What a decoder may leave behind the answer, where special tokens are kept."""
 
+OPENED: Final = (*(opening for opening, _ in PAIRS), "<|channel|>analysis<|message|>")
+"""What a prompt ends with where it ends inside reasoning."""
+
+LAST: Final = frozenset(mark[-1] for mark in OPENED)
+
 CLOSING: Final = frozenset(closing for _, closing in PAIRS)
 
 
@@ -56,6 +61,9 @@ def marks(tags: tuple[str, ...] = ()) -> re.Pattern[str]:
 
 MARK: Final = marks()
 
+CANDIDATE: Final = re.compile(r"<[a-z/|]|\[/?T|◁")
+"""How every mark begins."""
+
 
 def final_part(text: str, *, opened: bool = False, tags: tuple[str, ...] = ()) -> str | None:
     """What follows the reasoning, or all of `text` where there is none; None where it is open.
@@ -64,8 +72,10 @@ def final_part(text: str, *, opened: bool = False, tags: tuple[str, ...] = ()) -
         opened: the prompt ends inside reasoning.
         tags: names of further XML-like pairs.
     """
-    if not opened and "<" not in text and "[" not in text and "◁" not in text:
-        return text  # as every mark begins with one of these
+    if not opened and "<" not in text and "◁" not in text and "THINK]" not in text:
+        return text  # as nearly always, and then it is to cost nothing
+    if not opened and CANDIDATE.search(text) is None:
+        return text
     mark = marks(tags) if tags else MARK
     end = -1
     for found in mark.finditer(text):
@@ -97,6 +107,4 @@ def is_open_after(prompt: str | Sequence[Message] | None) -> bool:
             return False
         prompt = prompt[-1].text
     end = prompt.rstrip()
-    return end.endswith(tuple(opening for opening, _ in PAIRS)) or end.endswith(
-        "<|channel|>analysis<|message|>"
-    )
+    return end[-1:] in LAST and end.endswith(OPENED)
