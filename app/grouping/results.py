@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean, pstdev
 
 from app.grouping import selection
 from app.grouping.advantages import Advantage, advantages
@@ -21,7 +20,7 @@ Ballots = Sequence[int | None]
 def group_result(
     name: str,
     scores: Sequence[Score],
-    lengths: Sequence[int],
+    lengths: Sequence[int | None],
     labels: Labels | ScoreError,
     advantage: Advantage,
     select: Selection,
@@ -30,7 +29,7 @@ def group_result(
     """Everything about one group.
 
     Args:
-        lengths: of the completions, in characters.
+        lengths: of the completions, in characters; None of those that could not be read.
         labels: of the answers that there are (see `cluster`), or why there are none.
     """
     rewards = [score.reward for score in scores]
@@ -38,9 +37,10 @@ def group_result(
     error = labels if isinstance(labels, ScoreError) else None
     ballots = None if isinstance(labels, ScoreError) else ballots_of(scores, labels)
     majority = None if ballots is None else majority_of(scores, ballots)
+    read = [length or 0 for length in lengths]  # what could not be read has no reward
     selected = {
-        "best": selection.best(rewards, lengths),
-        "shortest_correct": selection.shortest_correct(correct, lengths),
+        "best": selection.best(rewards, read),
+        "shortest_correct": selection.shortest_correct(correct, read),
         "majority": majority.index if majority else None,
     }
     return GroupResult(
@@ -74,15 +74,17 @@ def majority_of(scores: Sequence[Score], ballots: Ballots) -> MajorityAnswer | N
 def statistics_of(
     rewards: Sequence[float | None],
     correct: Sequence[bool | None],
-    lengths: Sequence[int],
+    lengths: Sequence[int | None],
     ballots: Ballots | None,
     ks: Sequence[int],
 ) -> GroupStatistics:
     scored = [reward for reward in rewards if reward is not None]
     known = [right for right in correct if right is not None]
     given = [ballot for ballot in ballots or () if ballot is not None]
-    right = [length for length, is_right in zip(lengths, correct, strict=True) if is_right]
-    wrong = [length for length, is_right in zip(lengths, correct, strict=True) if is_right is False]
+    known_lengths = [length for length in lengths if length is not None]
+    pairs = [*zip(lengths, correct, strict=True)]
+    right = [length for length, is_right in pairs if length is not None and is_right]
+    wrong = [length for length, is_right in pairs if length is not None and is_right is False]
     return GroupStatistics(
         mean=mean(scored),
         std=deviation(scored),
@@ -91,8 +93,8 @@ def statistics_of(
         pass_at_k={k: pass_at_k(len(known), sum(known), k) for k in ks},
         distinct_answers=None if ballots is None else len(set(given)),
         answer_entropy=entropy(given),
-        length_mean=fmean(lengths),
-        length_std=pstdev(lengths),
+        length_mean=mean(known_lengths),
+        length_std=deviation(known_lengths),
         length_correct=mean(right),
         length_wrong=mean(wrong),
     )

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Meta
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -26,10 +25,9 @@ from verifiers.sample import (
     MAX_NAME_CHARACTERS,
     AssistantMessage,
     Json,
-    Message,
+    Messages,
     Name,
     ScorerSpec,
-    few,
 )
 from verifiers.score import ScoreError
 
@@ -51,11 +49,9 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: GroupName | None = Field(None, description="Echoed. Default: the group's index.")
-    prompt: Text | Annotated[list[Message], BeforeValidator(few)] | None = Field(
-        None, description="What the policy was asked."
-    )
+    prompt: Text | Messages | None = Field(None, description="What the policy was asked.")
     reference: Json = Field(None, description="What is right, in the scorer's own form.")
-    completions: list[Text | AssistantMessage] = Field(
+    completions: list[str | AssistantMessage] = Field(
         min_length=1, description="What the policy wrote, each time."
     )
     scorer: ScorerSpec | None = Field(None, description="Overrides the request's scorer.")
@@ -119,9 +115,11 @@ class GroupsRequest(Sparing):
         faults, seen = [], set[str]()
         for index, group in enumerate(self.groups):
             name = group.id or str(index)
-            if name in seen:
-                faults.append(fault("another group has this id", "groups", index, "id"))
-            seen.add(name)
+            # One at fault and without an id may have lost it: it must not fail its neighbours.
+            if group.id is not None or ("groups", index) not in self._faults:
+                if name in seen:
+                    faults.append(fault("another group has this id", "groups", index, "id"))
+                seen.add(name)
             if self.scorer is None and group.scorer is None:
                 message = "neither group nor request names one"
                 faults.append(fault(message, "groups", index, "scorer"))
@@ -134,17 +132,27 @@ def limited_groups_request(max_samples: int) -> type[GroupsRequest]:
     """`GroupsRequest` with the service's own limit on completions, in a group and in all."""
 
     class Limited(GroupsRequest):
-        @model_validator(mode="after")
-        def _limit_completions(self) -> Self:
-            if sum(len(group.completions) for group in self.groups) > max_samples:
+        @model_validator(mode="before")
+        @classmethod
+        def _limit_completions(cls, data: Any) -> Any:
+            """Before they are read: there may be millions, each with faults to name."""
+            groups = data.get("groups") if isinstance(data, dict) else None
+            counts = {
+                index: len(group["completions"])
+                for index, group in enumerate(groups if isinstance(groups, list) else ())
+                if isinstance(group, dict) and isinstance(group.get("completions"), list)
+            }
+            if sum(counts.values()) > max_samples:
                 message = f"more than {max_samples:,} completions in all"
+                alone = [index for index, count in counts.items() if count > max_samples]
+                faults = [fault(message, "groups", index, "completions") for index in alone]
                 raise ValidationError.from_exception_data(
-                    "GroupsRequest", [fault(message, "groups")]
+                    "GroupsRequest", faults or [fault(message, "groups")]
                 )
-            return self
+            return data
 
     completions = Annotated[
-        list[Text | AssistantMessage], Field(min_length=1, max_length=max_samples)
+        list[str | AssistantMessage], Field(min_length=1, max_length=max_samples)
     ]
     group: Any = create_model("Group", __base__=Group, completions=(completions, ...))
     groups = Annotated[list[group], Field(min_length=1, max_length=max_samples)]
@@ -179,9 +187,10 @@ class GroupStatistics(msgspec.Struct, frozen=True):
     distinct_answers: int | None
     answer_entropy: Annotated[float | None, Meta(description="In nats, over the answers given.")]
     length_mean: Annotated[
-        float, Meta(description="Lengths are in characters, of all completions.")
+        float | None,
+        Meta(description="Lengths are in characters, of all completions that could be read."),
     ]
-    length_std: float
+    length_std: float | None
     length_correct: Annotated[float | None, Meta(description="Mean length of the correct ones.")]
     length_wrong: Annotated[
         float | None, Meta(description="Mean length of the others that were scored.")

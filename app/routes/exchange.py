@@ -27,7 +27,7 @@ from app.settings import Settings
 from judges.llm.caller import CALLER, Caller, fingerprint
 from verifiers.base import Sample, Score, Scorer, ScoringError, Settle, SpecError
 from verifiers.errors import UnknownOwnScorer, UnusableOwnScorer
-from verifiers.registry import Registry, UnknownScorer
+from verifiers.registry import Registry, UnknownScorer, canonical
 from verifiers.sample import ScorerSpec
 
 CLIENT_CLOSED_REQUEST = 499
@@ -35,6 +35,10 @@ CLIENT_CLOSED_REQUEST = 499
 
 MAX_SCORERS = 256
 """Different scorers in one request: each new one is compiled before anything is scored."""
+
+MAX_TRIED = 2 * MAX_SCORERS
+"""Different specs in one request of which a scorer is built. As many as that can only be where
+half of them are unusable, and to find that out takes a millisecond each."""
 
 MAX_KEY_CHARACTERS = 256
 """A key is remembered with its answer. A UUID has 36 characters."""
@@ -97,22 +101,33 @@ class Exchange:
         except SpecError as error:
             raise error.below("scorer") from None
         chosen: list[ScorerOrError] = []
+        tried: dict[str, ScorerOrError] = {}
+        used = set[Scorer[Any]]()
         for index, owner in enumerate(owners):
             if faults and (of, index) in faults:
                 chosen.append(faults[of, index])
             elif owner.scorer is not None:
-                chosen.append(self._own(owner.scorer))
+                chosen.append(self._own(owner.scorer, tried))
             else:
                 assert default is not None, "the request checks that there is one"
                 chosen.append(default)
-        if len(set(chosen)) > MAX_SCORERS:
-            built = {scorer for scorer in chosen if not isinstance(scorer, ScoringError)}
-            if len(built) > MAX_SCORERS:
-                message = f"more than {MAX_SCORERS} different scorers in one request"
-                raise SpecError([((of,), message)])
+            if not isinstance(chosen[-1], ScoringError):
+                used.add(chosen[-1])
+                if len(used) > MAX_SCORERS:  # at once, so that the others are not built
+                    message = f"more than {MAX_SCORERS} different scorers in one request"
+                    raise SpecError([((of,), message)])
         return chosen
 
-    def _own(self, spec: ScorerSpec) -> ScorerOrError:
+    def _own(self, spec: ScorerSpec, tried: dict[str, ScorerOrError]) -> ScorerOrError:
+        """The scorer of a sample's own spec, or what is wrong with it, found out once."""
+        key = spec if isinstance(spec, str) else canonical(spec)
+        if key not in tried:
+            if len(tried) == MAX_TRIED:
+                return UnusableOwnScorer(f"scorer: the request names over {MAX_TRIED} others")
+            tried[key] = self._build(spec)
+        return tried[key]
+
+    def _build(self, spec: ScorerSpec) -> ScorerOrError:
         try:
             return self.registry.build(spec)
         except UnknownScorer as error:

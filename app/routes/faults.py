@@ -5,8 +5,10 @@
     a member of the envelope, wrong or unknown  completion or prompt: `unreadable`
     a sample or group that is no object         reference: `invalid_reference`
     an unknown member of one: a client's typo   scorer: `invalid_scorer`, `unknown_scorer`
-    no completion, no scorer, an id given twice id, group, metadata: `unreadable`, too
+    no completion, no scorer, an id given twice id, group: `unreadable`, too
 
+What no scorer reads (metadata, a message's other members) fails nothing. Where an id is at fault,
+the score has the sample's index for an id, even if another sample has chosen that name.
 A request is validated whole. Only where that fails are its faults sorted. If every one is a
 sample's, what is at fault is replaced by what cannot be, and the request validated again: so
 all the rest is checked as ever. A group's fault is one of each of its scores.
@@ -14,6 +16,7 @@ all the rest is checked as ever. A group's fault is one of each of its scores.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -100,15 +103,26 @@ class SparingRequest(StrictRequest):
 
     def reread(self, body: bytes, error: NotStrictJson) -> Any:
         value = leniently(body, error)
-        faults = []
+        faults: dict[Path, Fault] = {}  # one of each value: there may be millions
+        unread = set[Path]()
         for path, message in unspeakable(value):
-            if message != NOT_UNICODE or value_at_fault(path) is None:
+            own = value_at_fault(path)
+            if message != NOT_UNICODE or own is None:
                 return super().reread(body, error)  # which refuses it
-            faults.append((path, message))
-        if not faults:
+            if is_read(path[2], path[len(own) :]):
+                faults.setdefault(own, (path, message))
+            else:
+                unread.add(own)
+        if not faults and not unread:
             return super().reread(body, error)
-        mend(value, faults)
-        return Marred(value, faults)
+        for own in unread - faults.keys():
+            holder = holder_of(value, own)
+            try:
+                holder[own[-1]] = spoken(holder[own[-1]])
+            except RecursionError:  # what is read may be too deep to be written, by a level or two
+                faults[own] = own, NOT_UNICODE
+        mend(value, faults.values())
+        return Marred(value, [*faults.values()])
 
 
 class SparingRoute(StrictRoute):
@@ -129,6 +143,22 @@ def value_at_fault(path: Path) -> Path | None:
     return path[:4] if len(path) > 3 else None
 
 
+def is_read(member: str | int, path: Path) -> bool:
+    """Whether a scorer may read what lies at `path` in this member of a sample or a group."""
+    if member == "metadata":
+        return False
+    if member not in ("completion", "completions") or not path:
+        return True
+    if path[0] == "content":
+        return len(path) < 3 or path[2] in ("type", "text")
+    return path[0] == "role"
+
+
+def spoken(value: Any) -> Any:
+    """The value with `?` for each lone surrogate, in keys also."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+
+
 def own_faults(error: ValidationError, data: Any) -> list[Fault]:
     """The faults of a request, if each is a sample's own.
 
@@ -146,11 +176,15 @@ def own_faults(error: ValidationError, data: Any) -> list[Fault]:
 def mend(data: Any, faults: Iterable[Fault]) -> None:
     """Replaces what is at fault, in place: nobody else has the body as it was read."""
     for path, _ in faults:
-        *way, last = value_at_fault(path) or ()
-        holder = data
-        for step in way:
-            holder = holder[step]
-        holder[last] = HOW_TO_MEND.get(path[2])
+        own = value_at_fault(path) or ()
+        holder_of(data, own)[own[-1]] = HOW_TO_MEND.get(path[2])
+
+
+def holder_of(data: Any, path: Path) -> Any:
+    """The object or array that holds the value at `path`."""
+    for step in path[:-1]:
+        data = data[step]
+    return data
 
 
 def errors_by_place(faults: Iterable[Fault]) -> dict[Path, ScoringError]:

@@ -129,7 +129,11 @@ async def answer(
     advantage = advantage if isinstance(advantage, Advantage) else PRESETS[advantage]
     results = []
     for index, (group, members, found) in enumerate(zip(body.groups, grouped, labels, strict=True)):
-        name, lengths = group.id or str(index), group.lengths()
+        name = group.id or str(index)
+        lengths = [
+            None if ("groups", index, "completions", position) in body._faults else length
+            for position, length in enumerate(group.lengths())
+        ]
         results.append(group_result(name, members, lengths, found, advantage, body.select, body.ks))
         if index % GROUPS_AT_A_TIME == 0:
             await asyncio.sleep(0)

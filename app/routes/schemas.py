@@ -63,7 +63,7 @@ class ScoreRequest(Sparing):
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
         """Every sample has a scorer, and an id of its own (its index, where it has none)."""
-        faults = [*twice_given_ids(self.samples)]
+        faults = [*self._twice_given_ids()]
         if self.scorer is None:
             faults += [
                 fault("neither sample nor request names one", "samples", index, "scorer")
@@ -74,16 +74,19 @@ class ScoreRequest(Sparing):
             raise ValidationError.from_exception_data("ScoreRequest", faults)
         return self
 
-
-def twice_given_ids(samples: Sequence[Sample]) -> Iterator[InitErrorDetails]:
-    if all(sample.id is None for sample in samples):
-        return
-    seen: set[str] = set()
-    for index, sample in enumerate(samples):
-        identifier = sample.id or str(index)
-        if identifier in seen:
-            yield fault("another sample has this id", "samples", index, "id")
-        seen.add(identifier)
+    def _twice_given_ids(self) -> Iterator[InitErrorDetails]:
+        """Without those of samples that are at fault and have none: they may have lost it, and
+        must not fail a neighbour that is called like their index."""
+        if all(sample.id is None for sample in self.samples):
+            return
+        seen: set[str] = set()
+        for index, sample in enumerate(self.samples):
+            if sample.id is None and ("samples", index) in self._faults:
+                continue
+            identifier = sample.id or str(index)
+            if identifier in seen:
+                yield fault("another sample has this id", "samples", index, "id")
+            seen.add(identifier)
 
 
 def fault(message: str, *location: str | int) -> InitErrorDetails:

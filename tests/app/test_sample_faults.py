@@ -10,10 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from app.routes.exchange import MAX_SCORERS, MAX_TRIED
 from tests.app.conftest import in_process, reversal
 from tests.app.http.test_bad_input import JSON
 from tests.verifiers.test_sample import CALL, IMAGE, THOUGHT, nested
+from verifiers.regular_expression import Regex
+from verifiers.sample import Sample
 
 LONE = "\ud800"
 GOOD = reversal("cba")
@@ -36,20 +40,25 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "unreadable",
         "completion.content.0.text",
     ),
-    ("10 MB of completion", {"completion": "a" * 10_000_000}, "unreadable", "completion"),
     ("deep calls", {"completion": message(tool_calls=nested(150))}, "unreadable", "completion"),
     ("a lone surrogate", {"completion": f"cba{LONE}"}, "unreadable", "completion"),
     (
-        "one inside",
-        {"completion": message(content="cba", tool_calls=[{LONE: 1}])},
+        "one in a part's text",
+        {"completion": message(content=[{"type": "text", "text": LONE}])},
         "unreadable",
-        "completion.tool_calls.0",
+        "completion.content.0.text",
     ),
     ("a number as prompt", {"prompt": 7}, "unreadable", "prompt"),
     ("a number in a prompt", {"prompt": [7]}, "unreadable", "prompt.0"),
     ("no role in a prompt", {"prompt": [{"content": "x"}]}, "unreadable", "prompt.0.role"),
     ("a lone surrogate in a prompt", {"prompt": LONE}, "unreadable", "prompt"),
     ("10 MB of prompt", {"prompt": "a" * 10_000_000}, "unreadable", "prompt"),
+    (
+        "10 MB in a part of a prompt",
+        {"prompt": [{"role": "user", "content": [{"type": "text", "text": "a" * 10_000_000}]}]},
+        "unreadable",
+        "prompt.0",
+    ),
     ("a deep reference", {"reference": nested(150)}, "invalid_reference", "reference"),
     ("a large reference", {"reference": [0] * 200_001}, "invalid_reference", "reference"),
     ("a lone surrogate in a reference", {"reference": LONE}, "invalid_reference", "reference"),
@@ -73,13 +82,25 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
 
 SAMPLES_ALONE: list[tuple[str, dict[str, Any], str, str]] = [
     ("a number as group", {"group": 5}, "unreadable", "group"),
-    ("metadata of another type", {"metadata": [1]}, "unreadable", "metadata"),
-    ("deep metadata", {"metadata": {"x": nested(150)}}, "unreadable", "metadata"),
-    ("a lone surrogate in metadata", {"metadata": {"x": LONE}}, "unreadable", "metadata.x"),
     ("only calls", {"completion": message(tool_calls=[CALL])}, "unreadable", "completion"),
     ("only an image", {"completion": message(content=[IMAGE])}, "unreadable", "completion"),
     ("only a refusal", {"completion": message(refusal="No.")}, "unreadable", "completion"),
 ]
+
+UNREAD: list[tuple[str, dict[str, Any]]] = [
+    ("calls beyond passing on", {"tool_calls": [{"function": {"arguments": nested(140)}}]}),
+    ("too many values", {"logprobs": [0] * 200_001}),
+    ("too many values in two", {"logprobs": [0] * 150_000, "tokens": [0] * 150_000}),
+    ("depth that no validator bears", {"x": nested(400)}),
+    ("depth that no parser bears much more of", {"x": nested(800)}),
+    ("the same around a lone surrogate", {"x": nested(800, LONE)}),
+    ("a lone surrogate", {"x": LONE}),
+    ("a lone surrogate in calls", {"tool_calls": [{LONE: LONE}, {LONE: {LONE: 1}}]}),
+    ("one as a member's name", {LONE: 1}),
+]
+"""Members of a completion that no scorer reads."""
+
+BAD_METADATA = [[1], 7, {"x": nested(150)}, {"x": LONE}, {LONE: 1}, {"x": [0] * 200_001}]
 
 BAD_IDS = [7, "", "a" * 257, LONE, {}]
 
@@ -142,6 +163,87 @@ def test_a_sample_whose_id_cannot_be_read_is_told_by_its_index(
     assert_failed(bad, "unreadable", "id")
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("more", [pytest.param(more, id=name) for name, more in UNREAD])
+def test_what_no_scorer_reads_saves_no_completion_from_its_reward(
+    client: TestClient, more: dict[str, Any], wrong: bool
+) -> None:
+    content = "abc" if wrong else "cba"
+    part = {"type": "image_url", **more}
+    shapes = [
+        message(content=content, **more),
+        message(content=[{"type": "text", "text": content, **more}]),
+        message(content=[part, {"type": "text", "text": content}]),
+    ]
+    found = scores(client, *({**GOOD, "completion": shape} for shape in shapes))
+    assert {score["reward"] for score in found} == {0.0 if wrong else 1.0}
+    [group] = groups(client, {**PAIR, "completions": shapes})
+    assert {score["reward"] for score in group["scores"]} == {0.0 if wrong else 1.0}
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "a" * 10_000_000,
+        message(content="a" * 10_000_000),
+        message(content=[{"type": "text", "text": "a" * 10_000_000}]),
+    ],
+    ids=["text", "content", "part"],
+)
+def test_an_endless_completion_is_rejected_and_no_error(
+    client: TestClient, completion: Any
+) -> None:
+    [found] = scores(client, {**GOOD, "completion": completion})
+    [group] = groups(client, {**PAIR, "completions": [completion]})
+    for score in (found, *group["scores"]):
+        assert (score["outcome"], score["reward"]) == ("rejected", 0.0)
+
+
+@pytest.mark.parametrize("metadata", BAD_METADATA, ids=range(len(BAD_METADATA)))
+def test_metadata_fails_nothing(client: TestClient, metadata: Any) -> None:
+    [found] = scores(client, {**GOOD, "metadata": metadata})
+    assert found["reward"] == 1.0
+
+
+MISSHAPEN: list[tuple[str, dict[str, Any]]] = [
+    ("parts", {"completion": message(content=[0] * 10_000)}),
+    ("texts", {"completion": message(content=[{"type": "text", "text": 5}] * 10_000)}),
+    ("more parts", {"completion": message(content=[{}] * 10_000 + [0] * 10_000)}),
+    ("parts of a prompt", {"prompt": [{"role": "user", "content": [0] * 10_000}]}),
+    ("messages", {"prompt": [0] * 10_000}),
+    ("roles", {"prompt": [{"role": 5}] * 10_000}),
+]
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in MISSHAPEN])
+def test_of_thousands_of_faults_in_a_message_one_is_looked_for(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as error:
+        Sample.model_validate({**GOOD, **fault})
+    assert error.value.error_count() <= 4  # the branches of a union
+
+
+def test_too_many_completions_are_counted_before_they_are_read(client: TestClient) -> None:
+    body = {"scorer": "string_reversal", "groups": [{"completions": [5] * 1_000}] * 5}
+    reply = post(client, "/v1/groups", body)
+    assert reply.status_code == 422
+    assert [fault["field"] for fault in reply.json()["errors"]] == ["groups"]
+
+
+@pytest.mark.parametrize("identifier", BAD_IDS)
+def test_an_id_that_cannot_be_read_fails_no_neighbour(client: TestClient, identifier: Any) -> None:
+    bad, good = scores(client, {**GOOD, "id": identifier}, {**GOOD, "id": "0"})
+    assert_failed(bad, "unreadable", "id")
+    assert (bad["id"], good["id"], good["reward"]) == ("0", "0", 1.0)
+    worse, better = groups(client, {**PAIR, "id": identifier}, {**PAIR, "id": "0"})
+    assert (worse["id"], better["id"]) == ("0", "0")
+    assert [score["reward"] for score in better["scores"]] == [1.0, 0.0]
+
+
+def test_an_id_given_twice_is_refused_beside_faults(client: TestClient) -> None:
+    twice = [{**GOOD, "id": "a", "completion": 5}, {**GOOD, "id": "a"}]
+    assert post(client, "/v1/score", {"scorer": "math", "samples": twice}).status_code == 422
+
+
 def test_a_sample_of_many_faults_tells_the_first_ones(client: TestClient) -> None:
     bad = {"id": 7, "prompt": 7, "completion": 7, "reference": nested(150), "group": 7}
     only, _ = scores(client, bad, GOOD)
@@ -173,6 +275,36 @@ def test_many_unusable_scorers_are_not_too_many(client: TestClient) -> None:
     bad = [{**GOOD, "scorer": {"type": "math", f"p{index}": 1}} for index in range(300)]
     *failed, good = scores(client, *bad, GOOD)
     assert {score["error"]["code"] for score in failed} == {"invalid_scorer"}
+    assert good["reward"] == 1.0
+
+
+def test_no_more_scorers_are_built_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_process() as client:
+        built = []
+        create = Regex.create.__func__  # type: ignore[attr-defined]
+
+        def counted(cls: type[Regex], *given: Any) -> Regex:
+            built.append(given)
+            found: Regex = create(cls, *given)
+            return found
+
+        monkeypatch.setattr(Regex, "create", classmethod(counted))
+        own = [{**GOOD, "scorer": {"type": "regex", "pattern": f"a{i}"}} for i in range(4_096)]
+        body = {"scorer": "string_reversal", "samples": own}
+        assert post(client, "/v1/score", body).status_code == 422
+        assert len(built) == MAX_SCORERS + 1
+
+
+def test_unusable_scorers_are_tried_once_and_not_without_end(client: TestClient) -> None:
+    bad = [
+        {**GOOD, "scorer": {"type": "regex", "pattern": "(" * (1 + i % (MAX_TRIED + 1))}}
+        for i in range(4_000)
+    ]
+    *failed, good = scores(client, *bad, GOOD)
+    assert {score["error"]["code"] for score in failed} == {"invalid_scorer"}
+    assert "not an RE2 pattern" in failed[0]["error"]["message"]
+    assert f"over {MAX_TRIED}" in failed[MAX_TRIED]["error"]["message"]
+    assert failed[0]["error"] == failed[MAX_TRIED + 1]["error"]
     assert good["reward"] == 1.0
 
 
@@ -270,6 +402,15 @@ def test_a_misshapen_completion_fails_that_score_alone(
     assert mixed["advantages"][1] is None
     assert mixed["advantages"][::2] == other["advantages"]
     assert mixed["statistics"]["mean"] == 0.5
+
+
+def test_a_completion_that_cannot_be_read_has_no_length(client: TestClient) -> None:
+    mixed, none = groups(
+        client, {"reference": "abc", "completions": ["cba", 5, "ab"]}, {"completions": [5, 6]}
+    )
+    lengths = [mixed["statistics"][f"length_{name}"] for name in ("mean", "std", "wrong")]
+    assert lengths == [2.5, 0.5, 2.0]
+    assert [none["statistics"][f"length_{name}"] for name in ("mean", "std")] == [None, None]
 
 
 @pytest.mark.parametrize("identifier", BAD_IDS)

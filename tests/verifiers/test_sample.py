@@ -17,6 +17,12 @@ THOUGHT = {"type": "thinking", "thinking": "Well, 5.", "signature": "x"}
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
+def nested(levels: int, value: Any = 1) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def text(value: str | None, kind: str = "text", **more: Any) -> dict[str, Any]:
     return {"type": kind, "text": value, **more}
 
@@ -38,6 +44,11 @@ def sample(**message: Any) -> Sample:
         ({"content": [THOUGHT, text("5"), {"type": "tool_use", "input": {"a": [1]}}]}, "5"),
         ({"content": [{"type": "unheard of", "text": {"value": "6"}}, {}, text("5")]}, "5"),
         ({"content": [text("5"), {"type": ["text"], "text": "6"}]}, "5"),
+        ({"content": [None, text("5"), None]}, "5"),
+        ({"content": "5", "tool_calls": nested(MAX_NESTING + 1)}, "5"),
+        ({"content": [text("5", deep=nested(MAX_NESTING + 1))]}, "5"),
+        ({"content": [{"type": "image_url", "deep": nested(400)}, text("5")]}, "5"),
+        ({"content": [text("1")] * 10_001 + [None, IMAGE]}, "1" * 10_001),
     ],
 )
 def test_text_is_what_text_parts_hold(message: dict[str, Any], expected: str) -> None:
@@ -60,6 +71,18 @@ def test_text_is_what_text_parts_hold(message: dict[str, Any], expected: str) ->
         {"content": [THOUGHT]},
         {"content": [{"type": "reasoning", "summary": []}, text("")]},
         {"content": None, "annotations": [1], "name": "policy"},
+        {"content": [None]},
+        {"content": [{}, {"type": "unheard of"}, {"type": "image_url", "image_url": None}]},
+        {"content": [{"type": None, "text": None}]},
+        {"content": [{"type": "image_url", "image_url": {"url": None, "detail": ""}}]},
+        {"content": [{"type": "think", "think": "Hm."}, {"type": "summary_text", "text": "Hm."}]},
+        {"content": [{"type": "reasoning_text", "text": "So the answer is 5"}]},
+        {"tool_calls": [{}]},
+        {"tool_calls": [None]},
+        {"tool_calls": [{"id": None, "function": {"name": None, "arguments": ""}}]},
+        {"audio": {"id": None, "data": None}},
+        {"tool_calls": nested(400, None)},
+        {"content": [{}] * 10_001 + [THOUGHT]},
     ],
 )
 def test_silence_is_the_empty_text_which_has_a_price(message: dict[str, Any]) -> None:
@@ -80,7 +103,12 @@ def test_silence_is_the_empty_text_which_has_a_price(message: dict[str, Any]) ->
         {"content": [IMAGE, text(None), THOUGHT]},
         {"content": [{"type": "refusal", "refusal": "No."}]},
         {"content": [{"type": "tool_use", "name": "f", "input": {}}]},
-        {"content": [{"type": "unheard of"}]},
+        {"content": [{"type": "unheard of", "x": [{"y": 1}]}]},
+        {"content": [None, {"type": None, "image_url": {"url": "x"}}]},
+        {"tool_call": CALL},
+        {"tool_calls": nested(400)},
+        {"content": [{"type": "image_url", "image_url": nested(400)}]},
+        {"content": [{}] * 10_001 + [IMAGE, text(" ")]},
     ],
 )
 def test_what_was_said_in_another_form_than_text_cannot_be_read(message: dict[str, Any]) -> None:
@@ -106,26 +134,16 @@ def test_what_nobody_reads_is_kept_as_it_came() -> None:
     assert json.loads(written) == [given]
 
 
-def nested(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 @pytest.mark.parametrize(
     "message",
     [
         {"content": 5},
         {"content": {"type": "text", "text": "5"}},
         {"content": ["5"]},
-        {"content": [None]},
         {"content": [text(5)]},  # type: ignore[arg-type]
         {"content": [{"type": "output_text", "text": ["5"]}]},
-        {"content": [text("5", deep=nested(MAX_NESTING + 1))]},
-        {"content": [{"type": "image_url", "deep": nested(MAX_NESTING + 1)}]},
-        {"content": "5", "tool_calls": nested(MAX_NESTING + 1)},
-        {"content": [text("")] * 10_001},
+        {"content": [text("")] * 10_001 + ["5"]},
+        {"content": [text("")] * 10_001 + [text(5)]},  # type: ignore[arg-type]
         {"role": "user", "content": "5"},
     ],
 )
