@@ -98,7 +98,7 @@ class Exchange:
             if faults and (of, index) in faults:
                 chosen.append(faults[of, index])
             elif owner.scorer is not None:
-                chosen.append(self._own(owner.scorer))
+                chosen.append(own_scorer(self.registry, owner.scorer))
             else:
                 assert default is not None, "the request checks that there is one"
                 chosen.append(default)
@@ -108,15 +108,6 @@ class Exchange:
                 message = f"more than {MAX_SCORERS} different scorers in one request"
                 raise SpecError([((of,), message)])
         return chosen
-
-    def _own(self, spec: ScorerSpec) -> ScorerOrError:
-        try:
-            return self.registry.build(spec)
-        except UnknownScorer as error:
-            known = ", ".join(error.known)
-            return UnknownOwnScorer(f"{sentence(error.below('scorer').faults)}; known: {known}")
-        except SpecError as error:
-            return UnusableOwnScorer(sentence(error.below("scorer").faults))
 
     async def score(
         self,
@@ -172,6 +163,17 @@ class Exchange:
             return await unless_left(request, self._answered.scores(owned, content, score))
         except KeyBelongsToAnother:
             raise KeyReused("this Idempotency-Key came with another body before") from None
+
+
+def own_scorer(registry: Registry, spec: ScorerSpec) -> ScorerOrError:
+    """The scorer that a sample names for itself, or the sample's error."""
+    try:
+        return registry.build(spec)
+    except UnknownScorer as error:
+        known = ", ".join(error.known)
+        return UnknownOwnScorer(f"{sentence(error.below('scorer').faults)}; known: {known}")
+    except SpecError as error:
+        return UnusableOwnScorer(sentence(error.below("scorer").faults))
 
 
 async def unless_left(request: Request, work: Awaitable[T]) -> T:

@@ -14,7 +14,7 @@ all the rest is checked as ever. A group's fault is one of each of its scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import (
@@ -99,16 +99,20 @@ class SparingRequest(StrictRequest):
     """A request that lone surrogates fail only where no single sample holds them."""
 
     def reread(self, body: bytes, error: NotStrictJson) -> Any:
-        value = leniently(body, error)
-        faults = []
-        for path, message in unspeakable(value):
-            if message != NOT_UNICODE or value_at_fault(path) is None:
-                return super().reread(body, error)  # which refuses it
-            faults.append((path, message))
-        if not faults:
-            return super().reread(body, error)
-        mend(value, faults)
-        return Marred(value, faults)
+        return marred(leniently(body, error)) or super().reread(body, error)  # which refuses it
+
+
+def marred(value: Any) -> Marred | None:
+    """A body of which each fault is a lone surrogate of one sample, mended; None for another."""
+    faults = []
+    for path, message in unspeakable(value):
+        if message != NOT_UNICODE or value_at_fault(path) is None:
+            return None
+        faults.append((path, message))
+    if not faults:
+        return None
+    mend(value, faults)
+    return Marred(value, faults)
 
 
 class SparingRoute(StrictRoute):
@@ -160,10 +164,13 @@ def errors_by_place(faults: Iterable[Fault]) -> dict[Path, ScoringError]:
         own = value_at_fault(path) or ()
         owner = own if path[2] == "completions" else own[:2]
         by_place.setdefault(owner, []).append((path[2:], message))
-    return {
-        owner: ERRORS.get(some[0][0][0], Unreadable)(sentence(some))
-        for owner, some in by_place.items()
-    }
+    return {owner: error_of(some) for owner, some in by_place.items()}
+
+
+def error_of(faults: Sequence[Fault]) -> ScoringError:
+    """The error of a sample with these faults, whose paths begin with its members."""
+    path, _ = faults[0]
+    return ERRORS.get(path[0] if path else "", Unreadable)(sentence(faults))
 
 
 def sentence(faults: Iterable[Fault]) -> str:
