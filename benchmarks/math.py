@@ -57,6 +57,9 @@ Grade = Callable[[Sample], bool]
 
 SCORER = MathEquivalence(MathParameters())
 
+ANY_FORM = MathEquivalence(MathParameters(form="any"))
+"""For what is equal and unsolved on purpose."""
+
 
 def ours(sample: Sample) -> bool:
     return attempt(SCORER, sample).reward == 1.0
@@ -269,7 +272,10 @@ def raised_by(grade: Grade, sample: Sample) -> str:
 def hack_rows() -> list[Row]:
     with CASES.open() as lines:
         rows = [row for row in map(json.loads, lines) if row["tag"] == "hack"]
-    samples = [Sample(completion=row["completion"], reference=row["reference"]) for row in rows]
+    samples = [
+        Sample(prompt=row.get("prompt"), completion=row["completion"], reference=row["reference"])
+        for row in rows
+    ]
     accepted = [sum(without_exception(grade, s) for s in samples) for grade in (ours, math_verify)]
     measured = f"{accepted[0]} of {len(rows)} (Math-Verify: {accepted[1]})"
     return [Row("reward hacks accepted", "0", measured, accepted[0] == 0)]
@@ -294,9 +300,8 @@ def inequality_rows() -> list[Row]:
         for other in (case.solution, *case.wrong):
             is_right = other == case.solution
             for reference, answer in ((case.text, other), (other, case.text)):
-                score = attempt(
-                    SCORER, Sample(completion=f"$\\boxed{{{answer}}}$", reference=reference)
-                )
+                sample = Sample(completion=f"$\\boxed{{{answer}}}$", reference=reference)
+                score = attempt(ANY_FORM, sample)
                 right += is_right
                 unproven += is_right and score.reward != 1.0
                 wrong += not is_right

@@ -397,6 +397,99 @@ def code(cases: Path, rng: random.Random) -> Iterator[Row]:
         yield row("program", spec, completion, reference=rng.choice(references))
 
 
+ASKED: tuple[tuple[dict[str, Any], str, Any], ...] = (
+    ({"type": "string_reversal"}, "cba", "abc"),
+    ({"type": "string_reversal"}, "None", "enoN"),  # hack: a null that is written out
+    ({"type": "exact_match"}, "7", "7"),
+    ({"type": "regex"}, "17", r"\d*"),
+    ({"type": "format", "reasoning": "optional", "boxed": True}, "\\boxed{4}", None),
+    ({"type": "length", "max_length": 40, "buffer": 20}, "short", None),
+    ({"type": "repetition"}, "no word twice", None),
+    ({"type": "json_schema"}, "[1]", {"type": "array"}),
+    ({"type": "string_check", "operation": "ne"}, "a", "b"),
+    ({"type": "text_similarity", "metric": "rouge_l"}, "a lamp in winter", "a lamp in winter"),
+    ({"type": "math"}, "It is \\boxed{7}.", "7"),
+    ({"type": "majority"}, "\\boxed{7}", None),
+    (
+        {
+            "type": "weighted",
+            "components": {
+                "right": {"scorer": "exact_match"},
+                "short": {"scorer": {"type": "length", "max_length": 9, "buffer": 3}},
+            },
+        },
+        "7",
+        "7",
+    ),
+)
+"""A scorer, what it pays for, and its reference."""
+
+MAX_COMPLETION_BYTES = 256 * 1024
+"""The service's own default: what is longer is rejected by every scorer."""
+
+
+def messages(cases: Path, rng: random.Random) -> Iterator[Row]:
+    """Completions in chat form: what is text, what is silence, and what is said otherwise."""
+    for number, (spec, answer, reference) in enumerate(ASKED):
+        for kind, completion in said(answer):
+            group = f"{kind}-{number}" if spec["type"] == "majority" else None
+            yield row(kind, spec, completion, reference=reference, group=group)
+            if group is not None:
+                yield row(f"{kind}-other", spec, answer, group=group)
+
+
+def said(answer: str) -> Iterator[tuple[str, Any]]:
+    """The answer in every form of a message, and messages without it."""
+    call = {"type": "function", "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    half = len(answer) // 2
+    text, null = {"type": "text", "text": answer}, {"type": "text", "text": None}
+    refusal = {"type": "refusal", "refusal": "No."}
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    thought = {"type": "thinking", "thinking": answer}
+    contents: dict[str, Any] = {
+        "content": answer,
+        "part": [text],
+        "output-part": [{"type": "output_text", "text": answer, "annotations": []}],
+        "input-part": [{"type": "input_text", "text": answer}],
+        "two-parts": [{**text, "text": answer[:half]}, {**text, "text": answer[half:]}],
+        "null-part": [null],
+        "null-output-part": [{"type": "output_text", "text": None}],
+        "null-and-text": [null, text],
+        "text-and-refusal": [text, refusal],
+        "text-and-image": [image, text],
+        "text-and-thought": [thought, text],
+        "blank-and-image": [{**text, "text": " "}, image],
+        "only-refusal": [refusal],
+        "only-empty-refusal": [{**refusal, "refusal": ""}],
+        "only-image": [image],
+        "only-thought": [thought],
+        "only-reasoning": [{"type": "reasoning", "text": answer}],
+        "only-unknown": [{"type": "video", "text": answer}],
+        "no-parts": [],
+        "blank": " ",
+        "null": None,
+    }
+    members: dict[str, dict[str, Any]] = {
+        "": {},
+        "-and-calls": {"tool_calls": [call]},
+        "-and-no-calls": {"tool_calls": []},
+        "-and-old-call": {"function_call": {"name": "f", "arguments": answer}},
+        "-and-reasoning": {"reasoning_content": answer},
+        "-and-refusal": {"refusal": answer},
+        "-and-audio": {"audio": {"id": "a", "transcript": answer}},
+    }
+    for kind, content in contents.items():
+        yield kind, {"role": "assistant", "content": content}
+    for (kind, content), (more, member) in itertools.product(contents.items(), members.items()):
+        if member and kind in ("content", "part", "null-part", "only-thought", "blank", "null"):
+            yield f"{kind}{more}", {"role": "assistant", "content": content, **member}
+    for kind, flood in (("flood", "a "), ("flood-of-wide-characters", "日")):
+        times = MAX_COMPLETION_BYTES // len(flood.encode()) + 1
+        yield kind, answer + flood * times
+        parts = [{**text, "text": flood * (times // 2 + 1)}] * 2
+        yield f"{kind}-in-parts", {"role": "assistant", "content": [text, *parts]}
+
+
 GENERATORS: dict[str, Callable[[Path, random.Random], Iterator[Row]]] = {
     "math": math,
     "string_reversal": string_reversal,
@@ -411,4 +504,5 @@ GENERATORS: dict[str, Callable[[Path, random.Random], Iterator[Row]]] = {
     "weighted": weighted,
     "majority": majority,
     "code": code,
+    "messages": messages,
 }

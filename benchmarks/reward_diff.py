@@ -4,10 +4,14 @@ A corpus (`reward_corpus.py`) is written once, and each commit's own `assay scor
 the lanes that the service would use. What differs is printed by scorer and kind. It fails where
 
 - a reward flipped (by more than `SAME`, or into an error or out of one) and `CHANGELOG.md` has no
-  new entry about that scorer under "Reward changes";
-- a reward flipped under one digest, for then equal digests do not mean equal rewards.
+  new entry about that scorer, or about a part of it that flipped, too, under "Reward changes";
+- a reward flipped under one digest, for then equal digests do not mean equal rewards;
+- a reward flipped once and not again, of a scorer that declares to be deterministic;
+- CI has too few commits to find one to compare with.
 
-An entry is about the scorers that its bullet begins with: "- `math`, `majority`: ...".
+An entry is about the scorers that its bullet begins with: "- `math`, `majority`: ...". It is new
+to a scorer of which there are more entries than before, and if it does not begin like one of those
+that were there: an old entry in other words tells of nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reward_corpus import SANDBOXED, Row, corpus, scorers_in
+from verifiers.registry import Registry
 
 ROOT = Path(__file__).parent.parent
 SAME = 1e-9
@@ -36,6 +41,8 @@ SHOWN = 3
 """Flips of each kind that are printed in full."""
 WIDTH = 100
 """Characters of a text that are printed."""
+BEGINNING = 60
+"""Characters by which entries of the change log are told apart."""
 AGAIN = 2
 """How often flips are scored again. A busy machine may lose a race once; a rule loses it always."""
 
@@ -81,6 +88,11 @@ def default_base(folder: Path = ROOT) -> str | None:
         if (left := git("merge-base", "HEAD", main, folder=folder)) not in (None, head):
             return left
     return git("rev-parse", "--verify", "--quiet", "HEAD^", folder=folder)
+
+
+def is_shallow(folder: Path = ROOT) -> bool:
+    """Whether the clone lacks commits, among which the one to compare with may be."""
+    return git("rev-parse", "--is-shallow-repository", folder=folder) == "true"
 
 
 def extract(commit: str, folder: Path) -> None:
@@ -183,7 +195,7 @@ def refused(why: str) -> dict[str, Any]:
 class Difference:
     rows: int
     flips: list[Flip]
-    unsteady: list[str]
+    unsteady: list[Row]
     """Rows that flipped once, and not when they were scored again."""
     reworded: Counter[str]
     """By scorer, how many equal rewards have another outcome or answer."""
@@ -214,7 +226,7 @@ def difference(rows: Sequence[Row], base: Code, now: Code, scratch: Path) -> Dif
     return Difference(
         rows=len(known),
         flips=flips,
-        unsteady=[row["id"] for row in flipped if row not in steady],
+        unsteady=[row for row in flipped if row not in steady],
         reworded=Counter(
             row["scorer"]["type"]
             for row in readable
@@ -255,22 +267,30 @@ def changed_digests(
 
 ENTRY = re.compile(r"^- (.*?)(?=^- |^#|\Z)", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^### Reward changes$(.*?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
-SUBJECTS = re.compile(r"(?:`\w+`(?:, | and )?)+(?=:)")
+SUBJECTS = re.compile(r"((?:`\w+`(?:, | and )?)+):")
 
 
-def entries(changelog: str) -> set[str]:
-    """All entries under "Reward changes", in one line each."""
-    return {
-        " ".join(entry.split())
-        for section in SECTION.findall(changelog)
-        for entry in ENTRY.findall(section)
-    }
+def entries(changelog: str) -> list[tuple[set[str], str]]:
+    """Of all entries under "Reward changes" that begin with scorers: these, and how they go on."""
+    found = []
+    for section in SECTION.findall(changelog):
+        for entry in ENTRY.findall(section):
+            line = " ".join(entry.split())
+            if match := SUBJECTS.match(line):
+                beginning = line[match.end() :].strip()[:BEGINNING].casefold()
+                found.append((set(re.findall(r"`(\w+)`", match[1])), beginning))
+    return found
 
 
 def told(before: str, now: str) -> set[str]:
     """The scorers that new entries begin with."""
-    subjects = (SUBJECTS.match(entry) for entry in entries(now) - entries(before))
-    return {name for match in subjects if match for name in re.findall(r"`(\w+)`", match[0])}
+    old, new = entries(before), entries(now)
+    count = Counter(name for names, _ in old for name in names)
+    more = Counter(name for names, _ in new for name in names) - count
+    beginnings = {beginning for _, beginning in old}
+    return {
+        name for names, beginning in new if beginning not in beginnings for name in names & {*more}
+    }
 
 
 # --- the report -------------------------------------------------------------------------
@@ -296,7 +316,7 @@ def report(found: Difference) -> Iterator[str]:
             f"answers; {changed} of {total} digests changed"
         )
     if found.unsteady:
-        yield f"unsteady, and not counted: {', '.join(sorted(found.unsteady))}"
+        yield f"unsteady: {', '.join(sorted(map(id_of, found.unsteady)))}"
 
 
 def shown(value: Any) -> str:
@@ -312,8 +332,12 @@ def verdict(score: dict[str, Any]) -> str:
 
 def complaints(found: Difference, told_of: set[str]) -> Iterator[str]:
     """What is not as it should be."""
+    flipped = {flip.scorer for flip in found.flips}
     untold = Counter(
-        flip.scorer for flip in found.flips if told_of.isdisjoint(scorers_in(flip.row["scorer"]))
+        flip.scorer
+        for flip in found.flips
+        if flip.scorer not in told_of
+        and told_of.isdisjoint(scorers_in(flip.row["scorer"]) & flipped)
     )
     for scorer, count in sorted(untold.items()):
         yield (
@@ -323,6 +347,12 @@ def complaints(found: Difference, told_of: set[str]) -> Iterator[str]:
     lies = Counter(flip.scorer for flip in found.flips if flip.under_one_digest)
     for scorer, count in sorted(lies.items()):
         yield f"{count} rewards of {scorer} flipped under one digest"
+    build = Registry().build
+    shaky = Counter(
+        row["scorer"]["type"] for row in found.unsteady if build(row["scorer"]).deterministic
+    )
+    for scorer, count in sorted(shaky.items()):
+        yield f"{count} rewards of {scorer} are unsteady, which it declares to be deterministic"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -333,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     base = options.base or default_base()
     if base is None:
         print("reward-diff: no release and no parent in this clone; nothing to compare with")
-        return 0
+        return 1 if os.environ.get("CI") == "true" and is_shallow() else 0
     if git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}") is None:
         parser.error(f"git knows no commit {base!r}")
     print(f"Rewards now, and at {git('log', '-1', '--format=%h %s', base)}", flush=True)

@@ -11,9 +11,18 @@ import pytest
 
 from benchmarks import reward_diff
 from benchmarks.reward_corpus import Row, corpus, scorers_in
-from benchmarks.reward_diff import Code, complaints, default_base, difference, entries, told
+from benchmarks.reward_diff import (
+    Code,
+    complaints,
+    default_base,
+    difference,
+    entries,
+    is_shallow,
+    told,
+)
 from verifiers.base import Sample
 from verifiers.registry import Registry
+from verifiers.string_check import StringCheck
 
 pytestmark = pytest.mark.slow
 
@@ -188,7 +197,19 @@ def test_what_flips_once_and_never_again_is_unsteady(copy: Path, scratch: Path) 
 """
     edit(copy / "verifiers" / "string_check.py", RULE, once)
     found = difference(ROWS, Code(ROOT), Code(copy), scratch)
-    assert (found.flips, found.unsteady) == ([], ["a"])
+    assert (found.flips, [row["id"] for row in found.unsteady]) == ([], ["a"])
+    assert "unsteady: a" in reward_diff.report(found)
+    [complaint] = complaints(found, {"string_check"})
+    assert complaint.startswith("1 rewards of string_check are unsteady")
+
+
+def test_a_scorer_that_promises_no_steadiness_may_be_unsteady(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = reward_diff.Difference(1, [], ROWS[:1], Counter(), {})
+    assert len(list(complaints(found, set()))) == 1
+    monkeypatch.setattr(StringCheck, "deterministic", False)
+    assert not list(complaints(found, set()))
 
 
 def test_the_code_of_the_folder_is_scored_and_no_other(tmp_path: Path, scratch: Path) -> None:
@@ -211,7 +232,7 @@ BEFORE = """# Changelog
 
 
 def test_only_new_entries_under_reward_changes_count() -> None:
-    assert entries(BEFORE) == {"`math`: an old entry, on two lines."}
+    assert entries(BEFORE) == [({"math"}, "an old entry, on two lines.")]
     assert told(BEFORE, BEFORE) == set()
     older = "## 0.1.0\n### Reward changes\n- `length`: tells.\n"
     now = f"{BEFORE}- `code` and `majority`: tell.\n\n{older}"
@@ -224,18 +245,45 @@ def test_an_entry_begins_with_its_scorers(entry: str) -> None:
     assert told(BEFORE, f"{BEFORE}{entry}\n") == set()
 
 
-def test_an_edited_entry_is_a_new_one_and_a_moved_one_is_not() -> None:
-    assert told(BEFORE, BEFORE.replace("an old", "another")) == {"math"}
-    assert told(BEFORE, BEFORE.replace("Unreleased", "0.1.0")) == set()
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Unreleased", "0.1.0"),
+        ("an old", "another"),
+        ("an old entry,\n  on two lines", "An old entry, on two lines, or three"),
+        ("- `math`:", "- `math`, `regex`:"),
+        ("- `math`: an old", "- `math`: an old entry, on two lines.\n- `math`: an old"),
+    ],
+)
+def test_an_old_entry_is_no_new_one_where_it_was_moved_reworded_or_repeated(
+    old: str, new: str
+) -> None:
+    assert old in BEFORE
+    assert told(BEFORE, BEFORE.replace(old, new)) == set()
 
 
-def test_a_part_that_was_told_of_explains_what_is_made_of_it() -> None:
+def test_a_second_entry_of_a_scorer_is_a_new_one() -> None:
+    assert told(BEFORE, f"{BEFORE}- `math`: another.\n") == {"math"}
+
+
+def test_a_part_that_was_told_of_explains_what_is_made_of_it_if_it_flipped_itself() -> None:
     spec = {"type": "weighted", "components": {"a": {"scorer": "math"}}}
-    row: Row = {"id": "accept/x", "scorer": spec, "completion": ""}
-    flip = reward_diff.Flip(row, "reward up", {"scorer": None}, {"scorer": None})
-    found = reward_diff.Difference(1, [flip], [], Counter(), {})
-    assert list(complaints(found, {"math"})) == []
-    assert len(list(complaints(found, {"regex"}))) == 1
+    specs = {"sum": spec, "part": {"type": "math"}, "other": {"type": "regex"}}
+    whole, part, other = (
+        reward_diff.Flip(
+            {"id": f"accept/{name}", "scorer": scorer, "completion": ""},
+            *("reward up", {"scorer": None}, {"scorer": None}),
+        )
+        for name, scorer in specs.items()
+    )
+
+    def untold(told_of: str, *flips: reward_diff.Flip) -> list[str]:
+        found = reward_diff.Difference(3, list(flips), [], Counter(), {})
+        return [complaint.split()[3] for complaint in complaints(found, {told_of})]
+
+    assert untold("math", whole, part) == untold("weighted", whole) == []
+    assert untold("math", whole) == untold("math", whole, other)[1:] == ["weighted"]
+    assert untold("regex", whole, other) == ["weighted"]
 
 
 # --- what is compared with --------------------------------------------------------------
@@ -266,8 +314,25 @@ def test_a_clone_without_a_parent_has_nothing_to_compare_with(
 ) -> None:
     assert default_base(repository) is None
     monkeypatch.setattr(reward_diff, "default_base", lambda: default_base(repository))
+    monkeypatch.setattr(reward_diff, "is_shallow", lambda: is_shallow(repository))
+    monkeypatch.setenv("CI", "true")
     assert reward_diff.main([]) == 0
     assert "nothing to compare with" in capsys.readouterr().out
+
+
+def test_in_ci_a_shallow_clone_is_no_excuse(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repository, "second")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=1", repository.as_uri(), str(clone))
+    assert default_base(clone) is None
+    monkeypatch.setattr(reward_diff, "default_base", lambda: default_base(clone))
+    monkeypatch.setattr(reward_diff, "is_shallow", lambda: is_shallow(clone))
+    monkeypatch.setenv("CI", "true")
+    assert reward_diff.main([]) == 1
+    monkeypatch.delenv("CI")
+    assert reward_diff.main([]) == 0
 
 
 def test_main_is_compared_with_its_parent_and_a_branch_with_where_it_left(

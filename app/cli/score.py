@@ -17,15 +17,26 @@ from rich.table import Table
 
 from app.cli.terminal import ConfigOption, InputError, parse_spec, refuse, stderr
 from app.http import exact_json
+from app.http.errors import NotJson
 from app.http.metrics import Metrics
+from app.http.strict_json import leniently
+from app.routes.exchange import ScorerOrError, own_scorer
+from app.routes.faults import Sparing, marred
 from app.settings import SettingsError, load_settings
-from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
+from verifiers.base import Sample, Score, ScoringError, SpecError
+from verifiers.errors import faults_in
 from verifiers.registry import Registry
 from verifiers.sample import ScorerSpec
 from verifiers.score import to_json
 
 BATCH = 512
 """Samples scored together: the steps of the progress bar."""
+
+
+class Line(Sparing):
+    """A line as a request of its own, so that it is at fault where a sample of the service is."""
+
+    samples: list[Sample]
 
 
 def score(
@@ -44,8 +55,8 @@ def score(
     Exits with 1 when any sample could not be scored, and with 2 when the input is unusable.
     """
     try:
-        samples = list(read_samples(file))
-        tally = asyncio.run(score_all(samples, parse_spec(scorer), output, config))
+        lines = list(read_samples(file))
+        tally = asyncio.run(score_all(lines, parse_spec(scorer), output, config))
     except (SettingsError, SpecError, InputError) as error:
         raise refuse(str(error)) from None
     except (OSError, UnicodeError) as error:
@@ -55,8 +66,10 @@ def score(
         raise typer.Exit(1)
 
 
-def read_samples(file: Path) -> Iterator[Sample]:
+def read_samples(file: Path) -> Iterator[tuple[Sample, ScoringError | None]]:
     """The samples of a JSONL file, read as strictly as the service reads a request.
+
+    One that is at fault alone comes with its error.
 
     Raises:
         InputError: naming the line, or that there is none.
@@ -68,26 +81,51 @@ def read_samples(file: Path) -> Iterator[Sample]:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            try:
-                value = exact_json.loads(line.removeprefix(codecs.BOM_UTF8))
-                sample = Sample.model_validate(value)
-            except ValidationError as error:
-                raise InputError(first_fault(f"line {number}", error, value)) from None
-            except exact_json.NotStrictJson as error:
-                raise InputError(f"line {number}: not JSON: {error}") from None
+            sample, fault = read_line(line.removeprefix(codecs.BOM_UTF8), f"line {number}")
             sample.id = sample.id or str(len(seen))
             if sample.id in seen:
                 raise InputError(f"line {number}.id: another sample has this id")
             seen.add(sample.id)
-            yield sample
+            yield sample, fault
     if not seen:
         raise InputError("there are no samples in the input")
 
 
+def read_line(line: bytes, where: str) -> tuple[Sample, ScoringError | None]:
+    """
+    Raises:
+        InputError: the fault is not the sample's alone.
+    """
+    value: dict[str, Any] | None
+    try:
+        value = {"samples": [exact_json.loads(line)]}
+    except exact_json.NotStrictJson as error:
+        value = mended(line, error)
+        if value is None:
+            raise InputError(f"{where}: not JSON: {error}") from None
+    try:
+        read = Line.model_validate(value)
+    except ValidationError as error:
+        path, message = faults_in(error, value)[0]
+        raise InputError(f"{'.'.join([where, *map(str, path[2:])])}: {message}") from None
+    return read.samples[0], next(iter(read._faults.values()), None)
+
+
+def mended(line: bytes, error: exact_json.NotStrictJson) -> dict[str, Any] | None:
+    """What is read of a line that is not strict JSON for its lone surrogates alone."""
+    try:
+        return marred({"samples": [leniently(line, error)]})
+    except NotJson:
+        return None
+
+
 async def score_all(
-    samples: list[Sample], default: ScorerSpec | None, output: Path, config: Path | None
+    lines: Sequence[tuple[Sample, ScoringError | None]],
+    default: ScorerSpec | None,
+    output: Path,
+    config: Path | None,
 ) -> Counter[tuple[str, str]]:
-    """Scores `samples` in order into `output`. Counts (scorer, outcome) pairs."""
+    """Scores the samples in order into `output`. Counts (scorer, outcome) pairs."""
     from app.hosting import Hosted
     from app.main import create_registry, create_scheduler
 
@@ -95,7 +133,8 @@ async def score_all(
     hosted = Hosted.of(settings)
     scheduler = create_scheduler(settings, Metrics(), hosted)
     registry = create_registry(settings, scheduler.run, hosted)
-    chosen = [choose(registry, sample, default) for sample in samples]
+    samples = [sample for sample, _ in lines]
+    chosen = [choose(registry, sample, fault, default) for sample, fault in lines]
     tally: Counter[tuple[str, str]] = Counter()
     await scheduler.start()
     try:
@@ -129,11 +168,23 @@ def parts(samples: Sequence[Sample], size: int) -> Iterator[slice]:
         start = stop
 
 
-def choose(registry: Registry, sample: Sample, default: ScorerSpec | None) -> Scorer[Any]:
-    spec = sample.scorer if sample.scorer is not None else default
-    if spec is None:
+def choose(
+    registry: Registry, sample: Sample, fault: ScoringError | None, default: ScorerSpec | None
+) -> ScorerOrError:
+    """The sample's own scorer or the default one, or why the sample alone is not scored.
+
+    Raises:
+        InputError: there is neither.
+        SpecError: the default one does not build.
+    """
+    if sample.scorer is None and default is None:
         raise InputError(f"sample {sample.id} names no scorer; pass --scorer")
-    return registry.build(spec)
+    if fault is not None:
+        return fault
+    if sample.scorer is not None:
+        return own_scorer(registry, sample.scorer)
+    assert default is not None
+    return registry.build(default)
 
 
 def write(scores: list[Score], out: TextIO) -> None:

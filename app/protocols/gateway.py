@@ -17,14 +17,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.http.errors import Refused, Row
 from app.http.keys import key_in_any_form
 from app.routes.exchange import Exchange
+from app.routes.faults import error_of
 from judges.llm.hosting import Judges
-from verifiers.base import Sample, Score, Scorer, SpecError, first_fault
-from verifiers.errors import InvalidReference, MissingField
+from verifiers.base import Sample, Score, Scorer, ScoringError, SpecError, first_fault
+from verifiers.errors import InvalidReference, MissingField, faults_in
 from verifiers.sample import AssistantMessage, Message
 from verifiers.score import ScoreError, to_json
 
 REFERENCE_FAULTS = frozenset({MissingField.code, InvalidReference.code})
 """Errors of a score that the request itself is to blame for."""
+
+
+UNREAD = Sample(completion="")
+"""What stands for a sample that could not be read. No scorer sees it."""
 
 
 class StrictBody(BaseModel):
@@ -87,11 +92,13 @@ class Gateway:
         self,
         request: Request,
         scorers: Scorer[Any] | Sequence[Scorer[Any]],
-        samples: Sequence[Sample],
+        samples: Sequence[Sample | ScoringError],
         *,
         deadline_s: float | None = None,
     ) -> list[Score]:
         """The scores of `samples`, each by the scorer at its index, or all by one.
+
+        One that could not be read comes as its error.
 
         Raises:
             Refused, QueueFull, Draining: nothing was scored.
@@ -102,8 +109,13 @@ class Gateway:
         if len(samples) > self.settings.max_samples:
             raise TooManySamples(f"a request may have {self.settings.max_samples} samples")
         each = scorers if isinstance(scorers, Sequence) else [scorers] * len(samples)
+        pairs = list(zip(each, samples, strict=True))
         return await self._exchange.score(
-            request, each, samples, deadline_s=deadline_s, find_key=key_in_any_form
+            request,
+            [sample if isinstance(sample, ScoringError) else scorer for scorer, sample in pairs],
+            [UNREAD if isinstance(sample, ScoringError) else sample for sample in samples],
+            deadline_s=deadline_s,
+            find_key=key_in_any_form,
         )
 
 
@@ -137,6 +149,14 @@ def sample_of(**fields: Any) -> Sample:
         return Sample(**fields)
     except ValidationError as error:
         raise BadRequest(first_fault("sample", error, fields)) from None
+
+
+def sample_or_error(**fields: Any) -> Sample | ScoringError:
+    """A sample, or why it alone cannot be read, for protocols that can say so of one."""
+    try:
+        return Sample(**fields)
+    except ValidationError as error:
+        return error_of(faults_in(error, fields))
 
 
 def conversation(messages: Sequence[Message]) -> tuple[list[Message], AssistantMessage]:

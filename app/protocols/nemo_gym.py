@@ -1,7 +1,8 @@
 """A resources server of NeMo Gym (0.7, `base_resources_server.py`): `/verify` and companions.
 
 Its reward must be a number, and its word for an unscored sample is `mask_sample`: reward 0.0
-that stays out of scores. Such a reply is a 200, as Gym's own servers give it, and so is that of
+that stays out of scores. So it is of one that holds no text, but a call, and of one that cannot
+be read. Such a reply is a 200, as Gym's own servers give it, and so is that of
 a lane that is full or a service that shuts down: Gym's client tries no status again, and one
 error status ends a whole collection of rollouts.
 
@@ -22,9 +23,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.http.errors import row_of
 from app.lanes.lane import Draining, QueueFull
-from app.protocols.gateway import Gateway, reply, sample_of
+from app.protocols.gateway import Gateway, reply, sample_or_error
 from app.protocols.protocol import Protocol, Route
-from verifiers.base import Sample, Score
+from verifiers.base import Sample, Score, ScoringError
 from verifiers.sample import MAX_NESTING, JsonObject, few, nesting
 from verifiers.score import ScoreError
 
@@ -40,7 +41,12 @@ FAILURE_KINDS = {
 """Gym's words for our codes; the others are `verifier_error`."""
 
 TASK_INDEX = "_ng_task_index"
-TEXT_TYPES = frozenset({"input_text", "output_text", "text"})
+
+TOLD = ("_output", "_response")
+"""How the types of items end by which a policy is told something: `function_call_output`."""
+
+CALL = "_call"
+"""How the types of items end that are calls of tools: `function_call`."""
 
 Reference = Annotated[
     str, Query(description="The member of the row that is the reference.", max_length=256)
@@ -113,28 +119,59 @@ class AggregateMetrics(BaseModel):
     key_metrics: dict[str, Any]
 
 
-def parse(body: VerifyRequest, reference: Any) -> Sample:
-    """The completion is the text of the last assistant message; without one, it is empty."""
+def parse(body: VerifyRequest, reference: Any) -> Sample | ScoringError:
     asked = body.responses_create_params.input
-    prompt = asked if isinstance(asked, str) else [*filter(None, map(message_in, asked))]
-    messages = [*filter(None, map(message_in, body.response.output))]
-    said = [message["content"] for message in messages if message["role"] == "assistant"]
-    return sample_of(
-        prompt=prompt or None, completion=said[-1] if said else "", reference=reference
-    )
+    prompt = asked
+    if not isinstance(asked, str):
+        prompt = [
+            {"role": item["role"], "content": item["content"]}
+            for item in asked
+            if is_message(item) and isinstance(item.get("content"), str | list)
+        ]
+    completion = completion_of(last_turn(body.response.output))
+    return sample_or_error(prompt=prompt or None, completion=completion, reference=reference)
 
 
-def message_in(item: Mapping[str, Any]) -> dict[str, str] | None:
-    """A message of the conversation as text; None for calls, reasoning and the like."""
-    if item.get("type", "message") != "message" or not isinstance(item.get("role"), str):
-        return None
-    content = item.get("content")
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict)]
-        content = "".join(
-            str(part.get("text", "")) for part in parts if part.get("type") in TEXT_TYPES
-        )
-    return {"role": item["role"], "content": content} if isinstance(content, str) else None
+def is_message(item: Mapping[str, Any]) -> bool:
+    return item.get("type", "message") == "message" and isinstance(item.get("role"), str)
+
+
+def is_told(item: Mapping[str, Any]) -> bool:
+    """Whether the policy did not write this item, but read it."""
+    if is_message(item):
+        return bool(item["role"] != "assistant")
+    kind = item.get("type")
+    return isinstance(kind, str) and kind.endswith(TOLD)
+
+
+def last_turn(output: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The items that the policy wrote without being told anything in between, the last such."""
+    written: list[Mapping[str, Any]] = []
+    for item in reversed(output):
+        if not is_told(item):
+            written.append(item)
+        elif written:
+            break
+    return written[::-1]
+
+
+def completion_of(turn: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A turn as one message of a chat: its last message, and beside that whatever else it holds.
+
+    What of that is text, and what is silence, is said at `verifiers.sample.Message`. Of other
+    items only texts are kept, for they may hold token ids by the hundred thousand.
+    """
+    messages = [item for item in turn if is_message(item)]
+    content = messages[-1].get("content") if messages else None
+    parts = content if isinstance(content, list) else [{"type": "output_text", "text": content}]
+    others = [
+        {name: value for name, value in item.items() if isinstance(value, str)}
+        for item in turn
+        if not is_message(item)
+    ]
+    calls = [other for other in others if other.get("type", "").endswith(CALL)]
+    more = [other for other in others if not other.get("type", "").endswith(CALL)]
+    return {"role": "assistant", "content": [*parts, *more], "tool_calls": calls}
 
 
 def render(score: Score, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """OpenRLHF's remote reward model: `POST /get_reward` (openrlhf 0.11, `utils/agent.py`).
 
 Its client tries every failure five times, a second apart, and then goes on without a reward,
-of which the run dies. It cannot carry a null. So an error that may pass is a 503; another is
-0.0 with `extra_logs.valid` 0, by which a run can see it. `?on_error=503` refuses both ways,
-`?on_error=zero` neither.
+of which the run dies. It cannot carry a null. So an error that may pass is a 503; another,
+such as of a text that is too long to read, is 0.0 with `extra_logs.valid` 0, by which a run can
+see it. `?on_error=503` refuses both ways, `?on_error=zero` neither.
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
-from app.protocols.gateway import BadRequest, Gateway, StrictBody, Unscored, reply
+from app.protocols.gateway import (
+    BadRequest,
+    Gateway,
+    StrictBody,
+    Unscored,
+    reply,
+    sample_or_error,
+)
 from app.protocols.protocol import MessageReply, Protocol, Route
-from verifiers.base import Sample, Score, Scorer, ScoringError, Text
-from verifiers.sample import Json
+from verifiers.base import Sample, Score, Scorer, ScoringError
 
 OnError = Annotated[
     Literal["default", "zero", "503"],
@@ -49,15 +55,18 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Listed = Annotated[list[Text], BeforeValidator(listed, json_schema_input_type=Text | list[Text])]
+Listed = Annotated[list[str], BeforeValidator(listed, json_schema_input_type=str | list[str])]
 
 
 class OpenRlhfRequest(StrictBody):
-    """`query` holds prompt and completion, special tokens included."""
+    """`query` holds prompt and completion, special tokens included.
+
+    How long and how deep the members of the lists may be is asked of each sample alone.
+    """
 
     query: Listed
     prompts: Listed
-    labels: list[Json] = Field(description="References.")
+    labels: list[Any] = Field(description="References.")
 
 
 class OpenRlhfResponse(BaseModel):
@@ -66,8 +75,8 @@ class OpenRlhfResponse(BaseModel):
     extra_logs: dict[str, list[float]]
 
 
-def parse(body: OpenRlhfRequest) -> list[Sample | Score]:
-    """One sample a query, or its failure where there is no telling what to score.
+def parse(body: OpenRlhfRequest) -> list[Sample | ScoringError]:
+    """One sample a query, or its error where there is no telling what to score.
 
     Raises:
         BadRequest: the lists differ in length.
@@ -79,11 +88,11 @@ def parse(body: OpenRlhfRequest) -> list[Sample | Score]:
     return [sample_in(query, prompt, label) for query, prompt, label in rows]
 
 
-def sample_in(query: str, prompt: str, label: Any) -> Sample | Score:
+def sample_in(query: str, prompt: str, label: Any) -> Sample | ScoringError:
     completion = completion_in(query, prompt)
     if completion is None:
-        return Score.failed(UnknownBoundary("the query does not begin with its prompt"))
-    return Sample(prompt=prompt, completion=completion, reference=label)
+        return UnknownBoundary("the query does not begin with its prompt")
+    return sample_or_error(prompt=prompt, completion=completion, reference=label)
 
 
 def completion_in(query: str, prompt: str) -> str | None:
@@ -169,10 +178,7 @@ async def get_reward(
     gateway: Gateway, request: Request, body: OpenRlhfRequest, on_error: OnError = "default"
 ) -> Response:
     scorer = gateway.scorer(request)
-    parsed = parse(body)
-    samples = [sample for sample in parsed if isinstance(sample, Sample)]
-    scored = iter(await gateway.score(request, scorer, samples))
-    scores = [next(scored) if isinstance(each, Sample) else each for each in parsed]
+    scores = await gateway.score(request, scorer, parse(body))
     return reply(render(scores, scorer, on_error))
 
 

@@ -124,17 +124,8 @@ class Exchange:
         if key not in tried:
             if len(tried) == MAX_TRIED:
                 return UnusableOwnScorer(f"scorer: the request names over {MAX_TRIED} others")
-            tried[key] = self._build(spec)
+            tried[key] = own_scorer(self.registry, spec)
         return tried[key]
-
-    def _build(self, spec: ScorerSpec) -> ScorerOrError:
-        try:
-            return self.registry.build(spec)
-        except UnknownScorer as error:
-            known = ", ".join(error.known)
-            return UnknownOwnScorer(f"{sentence(error.below('scorer').faults)}; known: {known}")
-        except SpecError as error:
-            return UnusableOwnScorer(sentence(error.below("scorer").faults))
 
     async def score(
         self,
@@ -190,6 +181,17 @@ class Exchange:
             return await unless_left(request, self._answered.scores(owned, content, score))
         except KeyBelongsToAnother:
             raise KeyReused("this Idempotency-Key came with another body before") from None
+
+
+def own_scorer(registry: Registry, spec: ScorerSpec) -> ScorerOrError:
+    """The scorer that a sample names for itself, or the sample's error."""
+    try:
+        return registry.build(spec)
+    except UnknownScorer as error:
+        known = ", ".join(error.known)
+        return UnknownOwnScorer(f"{sentence(error.below('scorer').faults)}; known: {known}")
+    except SpecError as error:
+        return UnusableOwnScorer(sentence(error.below("scorer").faults))
 
 
 async def unless_left(request: Request, work: Awaitable[T]) -> T:

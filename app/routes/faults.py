@@ -17,7 +17,7 @@ all the rest is checked as ever. A group's fault is one of each of its scores.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import (
@@ -102,27 +102,31 @@ class SparingRequest(StrictRequest):
     """A request that lone surrogates fail only where no single sample holds them."""
 
     def reread(self, body: bytes, error: NotStrictJson) -> Any:
-        value = leniently(body, error)
-        faults: dict[Path, Fault] = {}  # one of each value: there may be millions
-        unread = set[Path]()
-        for path, message in unspeakable(value):
-            own = value_at_fault(path)
-            if message != NOT_UNICODE or own is None:
-                return super().reread(body, error)  # which refuses it
-            if is_read(path[2], path[len(own) :]):
-                faults.setdefault(own, (path, message))
-            else:
-                unread.add(own)
-        if not faults and not unread:
-            return super().reread(body, error)
-        for own in unread - faults.keys():
-            holder = holder_of(value, own)
-            try:
-                holder[own[-1]] = spoken(holder[own[-1]])
-            except RecursionError:  # what is read may be too deep to be written, by a level or two
-                faults[own] = own, NOT_UNICODE
-        mend(value, faults.values())
-        return Marred(value, [*faults.values()])
+        return marred(leniently(body, error)) or super().reread(body, error)  # which refuses it
+
+
+def marred(value: Any) -> Marred | None:
+    """A body of which each fault is a lone surrogate of one sample, mended; None for another."""
+    faults: dict[Path, Fault] = {}  # one of each value: there may be millions
+    unread = set[Path]()
+    for path, message in unspeakable(value):
+        own = value_at_fault(path)
+        if message != NOT_UNICODE or own is None:
+            return None
+        if is_read(path[2], path[len(own) :]):
+            faults.setdefault(own, (path, message))
+        else:
+            unread.add(own)
+    if not faults and not unread:
+        return None
+    for own in unread - faults.keys():
+        holder = holder_of(value, own)
+        try:
+            holder[own[-1]] = spoken(holder[own[-1]])
+        except RecursionError:  # what is read may be too deep to be written, by a level or two
+            faults[own] = own, NOT_UNICODE
+    mend(value, faults.values())
+    return Marred(value, [*faults.values()])
 
 
 class SparingRoute(StrictRoute):
@@ -194,10 +198,13 @@ def errors_by_place(faults: Iterable[Fault]) -> dict[Path, ScoringError]:
         own = value_at_fault(path) or ()
         owner = own if path[2] == "completions" else own[:2]
         by_place.setdefault(owner, []).append((path[2:], message))
-    return {
-        owner: ERRORS.get(some[0][0][0], Unreadable)(sentence(some))
-        for owner, some in by_place.items()
-    }
+    return {owner: error_of(some) for owner, some in by_place.items()}
+
+
+def error_of(faults: Sequence[Fault]) -> ScoringError:
+    """The error of a sample with these faults, whose paths begin with its members."""
+    path, _ = faults[0]
+    return ERRORS.get(path[0] if path else "", Unreadable)(sentence(faults))
 
 
 def sentence(faults: Iterable[Fault]) -> str:

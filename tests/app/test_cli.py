@@ -15,6 +15,7 @@ import pytest
 from app.cli.score import parts
 from app.http import log
 from tests.app.conftest import reversal
+from tests.verifiers.test_sample import nested
 from verifiers.base import Sample
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,52 @@ def test_the_samples_of_a_group_are_scored_together() -> None:
         float(number % 3 > 0) for number in range(600)
     ]
     assert {json.loads(score)["details"]["votes"] for score in scores} == {200, 400}
+
+
+LONE = "\ud800"
+
+
+def test_what_is_wrong_with_one_line_fails_that_line_alone() -> None:
+    faults = [
+        ({"completion": 5}, "unreadable", "completion"),
+        ({"completion": f"cba{LONE}"}, "unreadable", "completion"),
+        ({"reference": LONE}, "invalid_reference", "reference"),
+        ({"reference": nested(140)}, "invalid_reference", "reference"),
+        ({"scorer": "nope"}, "unknown_scorer", "scorer"),
+        ({"scorer": {"type": "math", "x": 1}}, "invalid_scorer", "scorer.x"),
+        ({"scorer": 5}, "invalid_scorer", "scorer"),
+        ({"id": 5}, "unreadable", "id"),
+    ]
+    samples = [reversal("cba"), *({**reversal("cba"), **fault} for fault, _, _ in faults)]
+    done = assay("score", "-", "--scorer", "string_reversal", given=jsonl(*samples))
+    assert done.returncode == 1, done.stderr
+    first, *others = map(json.loads, done.stdout.splitlines())
+    assert first["reward"] == 1.0
+    assert [score["id"] for score in others] == [str(n + 1) for n in range(len(faults))]
+    for score, (_, code, field) in zip(others, faults, strict=True):
+        assert (score["reward"], score["error"]["code"]) == (None, code)
+        assert score["error"]["message"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('{"completion": NaN}', "line 2: not JSON"),
+        ('{"completion": "\\ud800", "metadata": {"x": NaN}}', "line 2: not JSON"),
+        ('{"completion": "a", "\\ud800": 1}', "line 2: not JSON"),
+        ('"\\ud800"', "line 2: not JSON"),
+        ('{"completion": "a", "scorers": 1}', "line 2.scorers: "),
+        ('{"completion": 5, "scorers": 1}', "line 2"),
+        ('{"reference": "\\ud800"}', "line 2.completion: "),
+        ("5", "line 2: "),
+        ('{"completion": 5, "id": "0"}', "line 2.id: another sample has this id"),
+    ],
+)
+def test_what_is_wrong_with_the_file_names_the_line(line: str, complaint: str) -> None:
+    given = f"{jsonl(reversal('cba'))}{line}\n"
+    done = assay("score", "-", "--scorer", "string_reversal", given=given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from app.protocols.openrlhf import completion_in
 from app.settings import Settings
 from tests.app.conftest import in_process
 from tests.app.protocols.rows import ANYTHING, check, rows
+from tests.verifiers.test_sample import nested
 from verifiers.base import SpecError
+from verifiers.sample import MAX_NODES, MAX_TEXT_CHARACTERS
 
 PROTOCOLS = ("openrlhf", "slime", "eval_protocol", "nemo_gym")
 """In the order of `ROUTES`."""
@@ -264,6 +266,39 @@ def test_gym_rows_may_carry_token_ids_and_no_depths(client: TestClient) -> None:
     for _ in range(300):
         deep = [deep]
     assert client.post(path, json={**GYM, "deep": deep}).status_code == 422
+
+
+def test_gym_rows_that_no_sample_can_hold_are_masked(client: TestClient) -> None:
+    deep = nested(140)
+    calls = [{"type": "function_call", "call_id": "c", "generation_token_ids": [0] * 250_000}]
+    long = [{"role": "assistant", "content": "a" * (MAX_TEXT_CHARACTERS + 1)}]
+    for more in ({"expected_answer": deep}, *({"response": {"output": o}} for o in (calls, long))):
+        reply = client.post("/compat/nemo-gym/string_reversal/verify", json={**GYM, **more})
+        assert reply.status_code == 200
+        assert (reply.json()["reward"], reply.json()["mask_sample"]) == (0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("query", "p a" + "a" * MAX_TEXT_CHARACTERS, "unreadable"),
+        ("prompts", "p" + "a" * MAX_TEXT_CHARACTERS, "invalid_reference"),
+        ("labels", nested(140), "invalid_reference"),
+        ("labels", [0] * (MAX_NODES + 1), "invalid_reference"),
+    ],
+)
+def test_what_no_sample_can_hold_fails_one_of_openrlhfs_queries(
+    client: TestClient, name: str, value: Any, code: str
+) -> None:
+    batch = {member: values * 3 for member, values in OPENRLHF.items()}
+    batch[name] = [batch[name][0], value, batch[name][2]]
+    path = "/compat/openrlhf/string_reversal/get_reward"
+    reply = client.post(path, json=batch)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["rewards"] == [1.0, 0.0, 1.0]
+    assert reply.json()["extra_logs"]["valid"] == [1.0, 0.0, 1.0]
+    refused = client.post(f"{path}?on_error=503", json=batch)
+    assert (refused.status_code, refused.json()["code"]) == (503, code)
 
 
 # --- where a completion begins ----------------------------------------------------------
