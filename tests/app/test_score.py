@@ -33,7 +33,7 @@ def test_a_score_has_every_documented_member(client: TestClient) -> None:
         "answer": "cba",
         "components": {},
         "details": {},
-        "scorer": {"name": "string_reversal", "version": "1"},
+        "scorer": {"name": "string_reversal", "version": "2"},
         "cached": False,
     }
 
