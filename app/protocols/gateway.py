@@ -21,7 +21,7 @@ from app.routes.faults import error_of
 from judges.llm.hosting import Judges
 from verifiers.base import Sample, Score, Scorer, ScoringError, SpecError, first_fault
 from verifiers.errors import InvalidReference, MissingField, faults_in
-from verifiers.sample import AssistantMessage, Message
+from verifiers.sample import MAX_TEXT_CHARACTERS, AssistantMessage, Message
 from verifiers.score import ScoreError, to_json
 
 REFERENCE_FAULTS = frozenset({MissingField.code, InvalidReference.code})
@@ -145,6 +145,9 @@ def sample_of(**fields: Any) -> Sample:
     Raises:
         BadRequest: a text is too long, or a value too deep, for any sample.
     """
+    text = fields.get("completion")
+    if isinstance(text, str) and len(text) > MAX_TEXT_CHARACTERS:  # it need not be a policy's
+        raise BadRequest(f"a text of more than {MAX_TEXT_CHARACTERS:,} characters")
     try:
         return Sample(**fields)
     except ValidationError as error:

@@ -271,17 +271,25 @@ def test_gym_rows_may_carry_token_ids_and_no_depths(client: TestClient) -> None:
 def test_gym_rows_that_no_sample_can_hold_are_masked(client: TestClient) -> None:
     deep = nested(140)
     calls = [{"type": "function_call", "call_id": "c", "generation_token_ids": [0] * 250_000}]
-    long = [{"role": "assistant", "content": "a" * (MAX_TEXT_CHARACTERS + 1)}]
-    for more in ({"expected_answer": deep}, *({"response": {"output": o}} for o in (calls, long))):
+    for more in ({"expected_answer": deep}, {"response": {"output": calls}}):
         reply = client.post("/compat/nemo-gym/string_reversal/verify", json={**GYM, **more})
         assert reply.status_code == 200
         assert (reply.json()["reward"], reply.json()["mask_sample"]) == (0.0, True)
 
 
+def test_an_endless_completion_has_its_price(client: TestClient) -> None:
+    endless = "a" * (MAX_TEXT_CHARACTERS + 1)
+    gym = {**GYM, "response": {"output": [{"role": "assistant", "content": endless}]}}
+    reply = client.post("/compat/nemo-gym/string_reversal/verify", json=gym).json()
+    assert (reply["reward"], reply["mask_sample"]) == (0.0, False)
+    batch = {**OPENRLHF, "query": [OPENRLHF["query"][0] + endless]}
+    reply = client.post("/compat/openrlhf/string_reversal/get_reward", json=batch).json()
+    assert (reply["rewards"], reply["extra_logs"]["valid"]) == ([0.0], [1.0])
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("query", "p a" + "a" * MAX_TEXT_CHARACTERS, "unreadable"),
         ("prompts", "p" + "a" * MAX_TEXT_CHARACTERS, "invalid_reference"),
         ("labels", nested(140), "invalid_reference"),
         ("labels", [0] * (MAX_NODES + 1), "invalid_reference"),
