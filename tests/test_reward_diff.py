@@ -176,7 +176,7 @@ def test_a_flip_under_one_digest_is_never_forgiven(
 def test_a_row_that_is_refused_now_flipped_and_a_new_scorer_did_not(
     copy: Path, scratch: Path
 ) -> None:
-    edit(copy / "verifiers" / "registry.py", "    StringCheck,\n", "")
+    edit(copy / "verifiers" / "registry.py", '    "string_check:StringCheck",\n', "")
     gone = difference(ROWS, Code(ROOT), Code(copy), scratch)
     assert {flip.row["id"]: flip.kind for flip in gone.flips} == {
         "a": "became an error",
