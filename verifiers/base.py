@@ -166,7 +166,7 @@ class Scorer(ABC, Generic[P]):
         def settle(position: int, score: Score) -> None:
             if not 0 <= position < len(samples):
                 raise IndexError(f"{self.name} settled position {position}")
-            scores.setdefault(position, sound(self, score))
+            scores.setdefault(position, sound(self, score, self.reward_range))
 
         try:
             async with Here() as place:

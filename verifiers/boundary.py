@@ -132,14 +132,17 @@ def is_cancellation(error: BaseException) -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def sound(scorer: Scores, score: Score) -> Score:
+def sound(scorer: Scores, score: Score, bounds: tuple[float, float]) -> Score:
     """The score itself where it is one, else the error that it comes to.
 
     One that another sample has already been given is copied: scorers may keep what they give.
+
+    Args:
+        bounds: the scorer's reward range, which is not asked for again with every score.
     """
     if type(score) is not Score:
         return Score.failed(InternalError(f"{scorer.name} gave what is no score"))
-    lowest, highest = scorer.reward_range
+    lowest, highest = bounds
     reward = score.reward
     if reward is None:
         fault = None if score.error is not None else "neither a reward nor an error"

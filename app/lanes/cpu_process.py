@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def reply(replies: int, scorer: Scorer[Any], _: int, score: Score) -> None:
-    write_all(replies, to_json(well_formed(sound(scorer, score))) + b"\n")
+    write_all(replies, to_json(well_formed(sound(scorer, score, scorer.reward_range))) + b"\n")
 
 
 class Killable(Place):

@@ -111,6 +111,7 @@ class Batch:
         self.indices = indices
         self.samples = [job.samples[index] for index in indices]
         self._identity = scorer.identity
+        self._bounds: tuple[float, float] | None = None
 
     def settle(self, position: int, score: Score) -> None:
         """Gives a sample its score. Only the first one counts."""
@@ -119,7 +120,9 @@ class Batch:
         index = self.indices[position]
         if self.job.scores[index] is not None:
             return
-        score = well_formed(sound(self.scorer, score))
+        if self._bounds is None:
+            self._bounds = self.scorer.reward_range
+        score = well_formed(sound(self.scorer, score, self._bounds))
         score.scorer = self._identity
         self.job.settle(index, score)
 

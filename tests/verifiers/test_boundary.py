@@ -163,14 +163,18 @@ def not_a_number() -> Score:
     ],
 )
 def test_what_is_no_sound_score_is_an_error(given: Any, what: str) -> None:
-    assert failure(sound(Raising(None), given)) == ("internal", f"raising gave {what}", False)
+    assert failure(sound(Raising(None), given, (0.0, 1.0))) == (
+        "internal",
+        f"raising gave {what}",
+        False,
+    )
 
 
 def test_a_score_that_another_sample_was_given_is_copied() -> None:
     kept = Score(reward=1.0, outcome="correct")
-    assert sound(Raising(None), kept) is kept
+    assert sound(Raising(None), kept, (0.0, 1.0)) is kept
     kept.scorer = Raising(None).identity
-    assert sound(Raising(None), kept) is not kept
+    assert sound(Raising(None), kept, (0.0, 1.0)) is not kept
 
 
 def test_what_can_be_scored_is_not_refused() -> None:
