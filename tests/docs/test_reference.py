@@ -22,6 +22,8 @@ from tests.app.conftest import in_process
 from tests.docs.pages import DOCS
 from verifiers.score import Outcome
 
+pytestmark = pytest.mark.slow
+
 ROOT = DOCS.parent
 SOURCES = [
     path for folder in ("app", "judges", "verifiers") for path in (ROOT / folder).rglob("*.py")

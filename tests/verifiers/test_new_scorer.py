@@ -43,6 +43,8 @@ from typing import Any, ClassVar
 
 from verifiers.base import Parameters, Sample, Score, Verifier
 
+pytestmark = pytest.mark.slow
+
 
 class {type}(Verifier[Parameters]):
     """Rewards {rewards}."""

@@ -88,6 +88,7 @@ def answers(folder: Path, protocols: str) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_protocol_is_a_file_and_a_line(with_the_example: Path) -> None:
     right, wrong, malformed = answers(with_the_example, "{}")
     assert right == [200, {"right": True}]
@@ -96,6 +97,7 @@ def test_a_protocol_is_a_file_and_a_line(with_the_example: Path) -> None:
     assert malformed[1]["detail"].startswith("solution: ")
 
 
+@pytest.mark.slow
 def test_and_has_its_switch(with_the_example: Path) -> None:
     for status, _ in answers(with_the_example, '{"verdicts": false}'):
         assert status == 404
