@@ -17,6 +17,8 @@ import pytest
 
 from tests.docs.pages import DOCS, blocks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 COPIED = ("app", "judges", "verifiers", "tests", "docs", "benchmarks")
@@ -42,8 +44,6 @@ MEMBER = '''"""Rewards {rewards}."""
 from typing import Any, ClassVar
 
 from verifiers.base import Parameters, Sample, Score, Verifier
-
-pytestmark = pytest.mark.slow
 
 
 class {type}(Verifier[Parameters]):
