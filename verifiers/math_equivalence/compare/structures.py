@@ -19,13 +19,13 @@ from verifiers.math_equivalence.compare.members import (
 from verifiers.math_equivalence.compare.scalars import compare_expressions, show, top_mark
 from verifiers.math_equivalence.interpret.ambiguities import alike
 from verifiers.math_equivalence.interpret.preparation import as_family, prepared, several_signs
+from verifiers.math_equivalence.numbers.enclosures import UnprovenError
 from verifiers.math_equivalence.numbers.regions import (
     NotARegionError,
     first_difference,
     read_region,
 )
 from verifiers.math_equivalence.numbers.values import NotNumericError
-from verifiers.math_equivalence.numbers.zeros import UnprovenError
 from verifiers.math_equivalence.policy import MathParameters
 from verifiers.math_equivalence.read import labels
 from verifiers.math_equivalence.read.expression import (

@@ -6,8 +6,8 @@ import math
 from typing import Final
 
 from verifiers.math_equivalence.limits import MAX_ITEMS
+from verifiers.math_equivalence.numbers.enclosures import UnprovenError
 from verifiers.math_equivalence.numbers.regions import NotARegionError, cells, read_region
-from verifiers.math_equivalence.numbers.zeros import UnprovenError
 from verifiers.math_equivalence.read.expression import (
     Listing,
     NamedSet,
